@@ -1,0 +1,137 @@
+"""What a corpus is: an n-way parallel table of utterances, wherever it comes from."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isogloss.settings import Settings, setting
+
+Modality = Literal["text", "speech"]
+MODALITIES: tuple[Modality, ...] = ("text", "speech")
+SAMPLING_RATE = 16_000
+
+
+class Recording(NamedTuple):
+    """Decoded speech: mono float32 samples at 16 kHz, and what was done to get there."""
+
+    samples: NDArray[np.float32]
+    note: str = ""
+
+
+class Clip(Protocol):
+    """One recording, not yet read."""
+
+    @property
+    def name(self) -> str:
+        """What a message calls this recording, such as its path."""
+
+    def identity(self) -> str:
+        """A digest that changes when the samples would, without decoding them."""
+
+    def seconds(self) -> float:
+        """Duration, or a good estimate of it for a clip that is yet to be synthesised."""
+
+    def read(self) -> Recording:
+        """Decode to 16 kHz mono.
+
+        Raises:
+            ItemError: The recording is missing, unreadable, empty or silent.
+        """
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One sentence in one language, written, spoken, or both."""
+
+    sentence: str
+    """Id of the meaning, shared by all languages."""
+    language: str
+    """ISO 639-3 code."""
+    text: str | None = None
+    clip: Clip | None = None
+    speaker: str | None = None
+    gender: str | None = None
+    split: str | None = None
+    origin: str = ""
+    """Where the row stands, for messages: ``manifest.jsonl row 12``."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Something left out, and why. Nothing is ever left out without one of these."""
+
+    language: str
+    sentence: str
+    modality: Modality | None
+    """None: the whole row."""
+    reason: str
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All utterances of a source, as read."""
+
+    name: str
+    utterances: tuple[Utterance, ...]
+    licence: str
+    description: str
+    synthetic_speech: bool = False
+    """True where the speech was made by a synthesiser; shown wherever the corpus appears."""
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """What ``isogloss corpora`` shows of a source."""
+
+    title: str
+    languages: str
+    speech: str
+    licence: str
+
+
+class CorpusSource(Settings, ABC):
+    """Where sentences come from. A new corpus is one subclass in a file of its own."""
+
+    info: ClassVar[CorpusInfo]
+
+    source: str = setting(role="identity", help="Kind of corpus; see `isogloss corpora`.")
+    languages: tuple[str, ...] = setting(
+        (),
+        role="scope",
+        help="Languages to use, ISO 639-3 or any code of FLEURS, FLORES-200 or Whisper; "
+        "all of the corpus if left out.",
+    )
+    modalities: tuple[Modality, ...] = setting(
+        MODALITIES, role="scope", help="text, speech, or both."
+    )
+    sentences: int | None = setting(
+        None, role="scope", ge=3, help="Use only the first so many sentence ids."
+    )
+
+    @abstractmethod
+    def load(self) -> Corpus:
+        """Read the table of utterances; recordings stay unread.
+
+        Raises:
+            CorpusError: It cannot be read; the message names file, row and column.
+        """
+
+    def identity(self) -> dict[str, object]:
+        """JSON-able fields that name this source, beyond the content of its sentences."""
+        return {"source": self.source}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is used of a corpus: one utterance per sentence, language and modality, in id order."""
+
+    corpus: Corpus
+    items: dict[tuple[str, Modality], tuple[Utterance, ...]]
+    """(language, modality) -> its utterances, ordered by sentence id."""
+    dropped: tuple[Dropped, ...] = field(default=())

@@ -1,0 +1,183 @@
+"""What a model is to Isogloss: an ordered list of taps per modality, and a way to read them.
+
+A family is one subclass of :class:`ModelSource` in a file of its own. Its fields are its settings,
+and everything but :meth:`ModelSource.load` works without torch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isogloss.corpora.base import Modality
+from isogloss.errors import ModelError, unknown
+from isogloss.languages import Language
+from isogloss.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A named place in a model where activations are read."""
+
+    name: str
+    width: int
+    """Number of features."""
+    depth: float
+    """Relative depth: 0 at the input, 1 at the last layer."""
+
+
+@dataclass(frozen=True)
+class TapPair:
+    """The text tap and the speech tap that are set side by side at one point of the x-axis."""
+
+    label: str
+    text: str
+    speech: str
+    depth: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What can be read from a checkpoint, known from its configuration alone."""
+
+    taps: dict[Modality, tuple[Tap, ...]]
+    """All taps in order, from input to output."""
+    paper: dict[Modality, tuple[str, ...]]
+    """Names of the taps that the study reads, or every tap for models it does not treat."""
+    pairs: tuple[TapPair, ...]
+    """All cross-modal pairs in order."""
+    untrained: bool = False
+    """True for random weights; shown wherever the model appears."""
+    notes: tuple[str, ...] = ()
+    """Choices that the study leaves open and how they were made, for the report."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What ``isogloss models`` shows of a family."""
+
+    title: str
+    checkpoints: str
+    licence: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """One sentence made ready for the model."""
+
+    values: dict[str, Any]
+    """NumPy arrays for one item, without a batch axis."""
+    length: int
+    """Time steps at the encoder's input, which is what a batch's budget counts."""
+    note: str = ""
+    """Something done to the input that the user should know."""
+
+
+class Tower(ABC):
+    """The encoder of one modality, loaded. Its weights are never random without saying so."""
+
+    modality: Modality
+    taps: tuple[Tap, ...]
+    """The taps that were asked for, in order."""
+    max_batch: int | None = None
+    """Largest number of items whose results do not depend on each other; None if any."""
+
+    @abstractmethod
+    def features(self, item: str | NDArray[np.float32], language: Language) -> Features:
+        """Tokenise a text, or turn 16 kHz mono samples into the encoder's input. Thread-safe.
+
+        Raises:
+            ItemError: This sentence cannot be used (too long, no token left, …).
+        """
+
+    @abstractmethod
+    def encode(self, batch: Sequence[Features]) -> dict[str, NDArray[np.float32]]:
+        """Run the encoder and return the pooled activations: tap name -> (items × features).
+
+        A row does not depend on what else is in the batch.
+        """
+
+
+class Adapter(ABC):
+    """A model ready to run."""
+
+    @abstractmethod
+    def tower(self, modality: Modality) -> Tower:
+        """Load (once) and return the encoder of a modality.
+
+        Raises:
+            ModelError: Weights are missing or of the wrong shape.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Free the memory of all towers."""
+
+
+TapChoice = Literal["all", "paper"]
+
+
+class ModelSource(Settings, ABC):
+    """A model family with the settings of one run."""
+
+    info: ClassVar[ModelInfo]
+
+    family: str = setting(role="identity", help="Kind of model; see `isogloss models`.")
+    taps: TapChoice | tuple[str, ...] = setting(
+        "all", role="scope", help='Where to read: "all", "paper" (the study\'s list), or tap names.'
+    )
+    dtype: Literal["float32", "float16", "bfloat16"] = setting(
+        "float32",
+        role="identity",
+        help="Precision of the weights and activations; pooling is always float32.",
+    )
+
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Describe the taps from the checkpoint's configuration, without torch.
+
+        Raises:
+            ModelError: It is no checkpoint of this family.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> dict[str, str]:
+        """Digests or hub revisions that name the content of the checkpoint's files."""
+
+    @abstractmethod
+    def load(self, *, device: str) -> Adapter:
+        """Return the adapter; towers load their weights when first asked for.
+
+        Args:
+            device: A torch device such as ``"cpu"`` or ``"cuda:0"``.
+
+        Raises:
+            MissingExtraError: torch or transformers is not installed.
+            ModelError: A tap in ``taps`` does not exist.
+        """
+
+    def title(self) -> str:
+        """A short name for figures and file names, such as ``seamless-m4t-v2-large``."""
+        return self.family
+
+
+def chosen_taps(model: ModelSource, layout: Layout) -> dict[Modality, tuple[Tap, ...]]:
+    """Resolve ``model.taps`` against a layout, in the model's order.
+
+    Raises:
+        ModelError: A name is a tap of neither modality.
+    """
+    if model.taps == "all":
+        return dict(layout.taps)
+    if model.taps == "paper":
+        wanted = {m: set(names) for m, names in layout.paper.items()}
+    else:
+        known = dict.fromkeys(t.name for taps in layout.taps.values() for t in taps)
+        for name in model.taps:
+            if name not in known:
+                raise ModelError(unknown("tap", name, known))
+        wanted = {m: set(model.taps) for m in layout.taps}
+    return {m: tuple(t for t in taps if t.name in wanted[m]) for m, taps in layout.taps.items()}

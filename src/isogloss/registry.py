@@ -1,0 +1,84 @@
+"""Find models, corpora, measures and analyses: one file each in its room, or an entry point.
+
+A module of the room's package whose name does not start with an underscore, and which defines one
+subclass of the room's base class, is found by its file name, so a new built-in part needs no edit
+elsewhere. Other packages add parts through the entry-point group of the room: ``isogloss.corpora``,
+``isogloss.models``, ``isogloss.measures``, ``isogloss.analyses``.
+"""
+
+import importlib
+import pkgutil
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from isogloss.errors import IsoglossError, StudyError, unknown
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The parts of one kind, by name, imported only when asked for.
+
+    Args:
+        kind: What a part is called in messages, such as ``"corpus"``.
+        package: Dotted name of the package that holds the built-in parts.
+        base: The class that every part derives from.
+        skip: Modules of the package that are not parts.
+    """
+
+    def __init__(
+        self, kind: str, package: str, base: type[T], skip: frozenset[str] = frozenset({"base"})
+    ) -> None:
+        self.kind, self.package, self.base, self.skip = kind, package, base, skip
+        self.group = "isogloss." + package.rpartition(".")[2]
+
+    @cached_property
+    def _builtin(self) -> tuple[str, ...]:
+        path = importlib.import_module(self.package).__path__
+        names = [m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")]
+        return tuple(sorted(n for n in names if n not in self.skip))
+
+    @cached_property
+    def _plugins(self) -> dict[str, EntryPoint]:
+        found = entry_points(group=self.group)
+        return {p.name: p for p in found if p.name not in self._builtin}
+
+    def names(self) -> list[str]:
+        """Names of all parts, built-in ones first."""
+        return [*self._builtin, *sorted(self._plugins)]
+
+    def origin(self, name: str) -> str:
+        """The distribution that brings a part."""
+        if name in self._builtin:
+            return "isogloss"
+        dist = self._plugins[name].dist
+        return dist.name if dist else "unknown"
+
+    def get(self, name: str) -> type[T]:
+        """Import and return the class of a part.
+
+        Raises:
+            StudyError: There is no such part; the nearest name is in the message.
+            IsoglossError: A plug-in does not define a part of this kind.
+        """
+        if name in self._builtin:
+            module = importlib.import_module(f"{self.package}.{name}")
+            for value in vars(module).values():
+                if (
+                    isinstance(value, type)
+                    and issubclass(value, self.base)
+                    and value.__module__ == module.__name__
+                ):
+                    return value
+            raise IsoglossError(f"{module.__name__} defines no {self.kind}")
+        if name in self._plugins:
+            value = self._plugins[name].load()
+            if not (isinstance(value, type) and issubclass(value, self.base)):
+                where = self._plugins[name].value
+                raise IsoglossError(
+                    f'the plug-in "{name}" ({where}) is no {self.kind}: '
+                    f"it must be a subclass of {self.base.__module__}.{self.base.__name__}"
+                )
+            return value
+        raise StudyError(unknown(self.kind, name, self.names()))

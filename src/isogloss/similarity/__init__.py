@@ -1,0 +1,1 @@
+"""Similarity of two views: pure numerics, no torch, no files."""
