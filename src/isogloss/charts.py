@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["data", "chance", "baseline"]
-"""data: coloured by ``colour``; chance: the matched null; baseline: the paper's Gaussian vectors."""
+"""What a mark is: the data, the matched null, or the Gaussian vectors of the study."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Language:
 @cache
 def languages() -> dict[str, Language]:
     """All known languages by ISO 639-3 code, in alphabetical order."""
-    with (files("isogloss") / "data" / "languages.csv").open(encoding="utf-8", newline="") as file:
+    with (files("isogloss") / "data" / "languages.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {
         row["paper_code"]: Language(
