@@ -1,3 +1,70 @@
-"""Where languages and modalities meet inside a speech-text foundation model."""
+"""Where languages and modalities meet inside a speech-text foundation model.
+
+    import isogloss
+
+    study = isogloss.Study.read("study.yaml")
+    outcome = isogloss.run(study)
+    outcome.results["cross_modal"]
+
+Everything heavy is imported when it is first used; importing the package needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from isogloss.api import Outcome, UnitStatus, plan, report, results, run, status, verify
+    from isogloss.demo import demo_study
+    from isogloss.errors import IsoglossError
+    from isogloss.languages import Language, language, languages
+    from isogloss.runs import Run
+    from isogloss.similarity import svcca
+    from isogloss.study import Study
+
+_WHERE = {
+    "Outcome": "api",
+    "UnitStatus": "api",
+    "plan": "api",
+    "report": "api",
+    "results": "api",
+    "run": "api",
+    "status": "api",
+    "verify": "api",
+    "demo_study": "demo",
+    "IsoglossError": "errors",
+    "Language": "languages",
+    "language": "languages",
+    "languages": "languages",
+    "Run": "runs",
+    "svcca": "similarity",
+    "Study": "study",
+}
+
+__all__ = [
+    "IsoglossError",
+    "Language",
+    "Outcome",
+    "Run",
+    "Study",
+    "UnitStatus",
+    "demo_study",
+    "language",
+    "languages",
+    "plan",
+    "report",
+    "results",
+    "run",
+    "status",
+    "svcca",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value

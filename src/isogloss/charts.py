@@ -5,8 +5,12 @@ An analysis describes its figures with these classes; ``figures`` draws them wit
 A value that could not be computed is NaN, and is drawn as a gap, never as 0.
 """
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from isogloss.errors import IsoglossError
 
 Role = Literal["data", "chance", "baseline"]
 """What a mark is: the data, the matched null, or the Gaussian vectors of the study."""
@@ -49,6 +53,18 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Points:
+    """A cloud of points over two numeric axes, such as one language on a map."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    hover: tuple[str, ...] | None = None
+    role: Role = "data"
+    colour: int = 0
+
+
+@dataclass(frozen=True)
 class Grid:
     """A heat map of values over two category axes, such as all pairs of layers."""
 
@@ -59,6 +75,13 @@ class Grid:
     z: tuple[tuple[float, ...], ...]
     """One row per entry of ``y``."""
     hover: tuple[tuple[str, ...], ...] | None = None
+    range: tuple[float, float] | None = None
+    """Values at the ends of the colour scale; if left out, those of all grids of this name."""
+    centre: float | None = None
+    """Value at the middle of a two-sided colour scale; a one-sided scale if left out."""
+
+
+Mark = Line | Marks | Points | Grid
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,7 @@ class Panel:
     title: str
     x: Axis
     y: Axis
-    marks: tuple[Line | Marks | Grid, ...]
+    marks: tuple[Mark, ...]
 
 
 @dataclass(frozen=True)
@@ -93,3 +116,80 @@ class Chart:
     columns: int = 2
     notes: tuple[str, ...] = ()
     """Marks that must be visible in the figure itself, such as "untrained model"."""
+    emphasis: str = ""
+    """What the crosses of ``Line.emphasis`` mean, for the legend; no entry if empty."""
+
+
+def check(chart: Chart) -> None:
+    """Refuse a chart that cannot be drawn as it is meant.
+
+    Raises:
+        IsoglossError: Lengths differ, a category is unknown or repeated, an axis has no name, or
+            the chart's name cannot be a file name. The message names chart, panel and mark.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", chart.name):
+        raise IsoglossError(
+            f'the chart name "{chart.name}" cannot be a file name: '
+            "use letters, digits, dot, hyphen and underscore"
+        )
+    if not chart.panels or chart.columns < 1:
+        raise IsoglossError(f'chart "{chart.name}" needs at least one panel and one column')
+    for panel in chart.panels:
+        for problem in _problems(panel):
+            raise IsoglossError(f'chart "{chart.name}", panel "{panel.title}": {problem}')
+
+
+def _problems(panel: Panel) -> Iterator[str]:
+    for side, axis in (("x", panel.x), ("y", panel.y)):
+        if not axis.label.strip():
+            yield f"the {side} axis has no name; name it with its unit"
+        if axis.categories is not None and len(set(axis.categories)) < len(axis.categories):
+            yield f"the {side} axis has a category twice"
+    for mark in panel.marks:
+        where = f'{type(mark).__name__} "{mark.name}"'
+        if isinstance(mark, Grid):
+            yield from (f"{where}: {p}" for p in _grid_problems(mark, panel))
+            continue
+        yield from (f"{where}: {p}" for p in _mark_problems(mark, panel))
+
+
+def _mark_problems(mark: Line | Marks | Points, panel: Panel) -> Iterator[str]:
+    parts: dict[str, Sequence[object] | None] = {"y": mark.y, "hover": mark.hover}
+    if not isinstance(mark, Points):
+        parts |= {"low": mark.low, "high": mark.high}
+        if (mark.low is None) != (mark.high is None):
+            yield "a range needs both low and high"
+    if isinstance(mark, Line):
+        parts["emphasis"] = mark.emphasis
+    for name, values in parts.items():
+        if values is not None and len(values) != len(mark.x):
+            yield f"{name} has {len(values)} entries for {len(mark.x)} of x"
+    if panel.y.categories is not None:
+        yield "the y axis must be numeric"
+    yield from _unknown("x", mark.x, panel.x, may_be_numeric=not isinstance(mark, Marks))
+
+
+def _grid_problems(grid: Grid, panel: Panel) -> Iterator[str]:
+    rows, columns = len(grid.y), len(grid.x)
+    for name, values in (("z", grid.z), ("hover", grid.hover)):
+        if values is not None and (
+            len(values) != rows or any(len(row) != columns for row in values)
+        ):
+            yield f"{name} must have {rows} rows (y) of {columns} entries (x)"
+    yield from _unknown("x", grid.x, panel.x, may_be_numeric=False)
+    yield from _unknown("y", grid.y, panel.y, may_be_numeric=False)
+
+
+def _unknown(
+    side: str, values: Sequence[object], axis: Axis, *, may_be_numeric: bool
+) -> Iterator[str]:
+    if axis.categories is None:
+        if not may_be_numeric:
+            yield f"the {side} axis needs categories"
+        elif any(isinstance(v, str) for v in values):
+            yield f"{side} holds labels, but the axis has no categories"
+        return
+    for value in values:
+        if value not in axis.categories:
+            yield f'"{value}" is not a category of the {side} axis'
+            return

@@ -55,6 +55,16 @@ class Registry(Generic[T]):
         dist = self._plugins[name].dist
         return dist.name if dist else "unknown"
 
+    def name_of(self, part: type[T]) -> str:
+        """The name under which a part was found."""
+        package, _, module = part.__module__.rpartition(".")
+        if package == self.package:
+            return module
+        for name, plugin in self._plugins.items():
+            if plugin.load() is part:
+                return name
+        raise LookupError(f"{part.__qualname__} was not found through the {self.kind} registry")
+
     def get(self, name: str) -> type[T]:
         """Import and return the class of a part.
 

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
-from isogloss.settings import Settings, setting
+from isogloss.settings import Names, Settings, setting, split_names
 
 Modality = Literal["text", "speech"]
 MODALITIES: tuple[Modality, ...] = ("text", "speech")
@@ -99,15 +100,16 @@ class CorpusSource(Settings, ABC):
     """Where sentences come from. A new corpus is one subclass in a file of its own."""
 
     info: ClassVar[CorpusInfo]
+    section: ClassVar[str] = "corpus"
 
     source: str = setting(role="identity", help="Kind of corpus; see `isogloss corpora`.")
-    languages: tuple[str, ...] = setting(
+    languages: Names = setting(
         (),
         role="scope",
         help="Languages to use, ISO 639-3 or any code of FLEURS, FLORES-200 or Whisper; "
         "all of the corpus if left out.",
     )
-    modalities: tuple[Modality, ...] = setting(
+    modalities: Annotated[tuple[Modality, ...], BeforeValidator(split_names)] = setting(
         MODALITIES, role="scope", help="text, speech, or both."
     )
     sentences: int | None = setting(

@@ -7,7 +7,7 @@ and everything but :meth:`ModelSource.load` works without torch.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isogloss.corpora.base import Modality
 from isogloss.errors import ModelError, unknown
 from isogloss.languages import Language
-from isogloss.settings import Settings, setting
+from isogloss.settings import Settings, one_of_or_names, setting
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,10 @@ class ModelSource(Settings, ABC):
     """A model family with the settings of one run."""
 
     info: ClassVar[ModelInfo]
+    section: ClassVar[str] = "model"
 
     family: str = setting(role="identity", help="Kind of model; see `isogloss models`.")
-    taps: TapChoice | tuple[str, ...] = setting(
+    taps: Annotated[TapChoice | tuple[str, ...], one_of_or_names("all", "paper")] = setting(
         "all", role="scope", help='Where to read: "all", "paper" (the study\'s list), or tap names.'
     )
     dtype: Literal["float32", "float16", "bfloat16"] = setting(

@@ -1,0 +1,6 @@
+"""Analyses: one file per question."""
+
+from isogloss.analyses.base import Analysis
+from isogloss.registry import Registry
+
+ANALYSES: Registry[Analysis] = Registry("analysis", __name__, Analysis)  # type: ignore[type-abstract]

@@ -1,0 +1,135 @@
+"""Parts that the analyses of curves over taps share: subsets of sentences, axes, lines."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import polars as pl
+
+from isogloss.charts import Axis, Line
+from isogloss.results import NULL
+
+SentenceRule = Literal["smallest", "shared", "all"]
+SENTENCES_HELP = (
+    "Which sentences each comparison uses: the first so many of its own, as many as the comparison "
+    "with the fewest has (smallest, the rule of the study), those that all comparisons share "
+    "(shared), or all of its own (all; scores with different N do not compare)."
+)
+MIN_SENTENCES = 3
+
+
+def subsets(own: Sequence[tuple[str, ...]], rule: SentenceRule) -> list[tuple[str, ...]]:
+    """Cut the common sentences of each comparison by the rule.
+
+    A comparison with fewer than three sentences does not lower the others' N: it keeps what it
+    has and is scored NaN.
+    """
+    usable = [s for s in own if len(s) >= MIN_SENTENCES]
+    if rule == "all" or not usable:
+        return list(own)
+    if rule == "smallest":
+        n = min(len(s) for s in usable)
+        return [s[:n] for s in own]
+    shared = set(usable[0]).intersection(*usable[1:])
+    return [tuple(i for i in s if i in shared) for s in own]
+
+
+def x_axis(frame: pl.DataFrame) -> Axis:
+    """Taps as categories, or relative depth where one name stands for different depths."""
+    places = frame.select("label", "depth", "position").unique()
+    if places.select("label", "depth").unique().height > places["label"].n_unique():
+        return Axis("relative depth (0 = input, 1 = last layer)", range=(0.0, 1.0))
+    ordered = places.sort("depth", "position")["label"].unique(maintain_order=True)
+    return Axis("tap (layer of the encoder)", tuple(ordered))
+
+
+def y_axis(measure: str, calibrated: bool) -> Axis:
+    """The score of a measure, raw or calibrated."""
+    name = measure.partition("(")[0].upper()
+    if calibrated:
+        return Axis(f"calibrated {name} (0 = chance, 1 = same)")
+    return Axis(f"{name} (0 to 1)", range=(0.0, 1.0))
+
+
+def curve(
+    frame: pl.DataFrame, axis: Axis, name: str, *, colour: int, calibrated: bool, count: str
+) -> Line:
+    """The mean over rows at each place, with the range from the lowest to the highest row."""
+    value = "calibrated" if calibrated else "score"
+    table = _by_place(frame, pl.col(value))
+    hover = tuple(
+        _hover(frame.filter(label=r["label"], depth=r["depth"]), r, value, count)
+        for r in table.iter_rows(named=True)
+    )
+    return Line(
+        name,
+        _x(table, axis),
+        tuple(table["mean"]),
+        tuple(table["low"]),
+        tuple(table["high"]),
+        hover,
+        colour=colour,
+    )
+
+
+def reference(
+    frame: pl.DataFrame, axis: Axis, name: str, *, kind: Literal["chance", "baseline"]
+) -> Line:
+    """What chance would give at each place: the matched null, or the study's Gaussian vectors."""
+    table = _by_place(frame, NULL if kind == "chance" else pl.col("baseline"))
+    what = "matched null" if kind == "chance" else "Gaussian vectors of the same shape"
+    hover = tuple(f"{r['label']}: {what} {r['mean']:.3f}" for r in table.iter_rows(named=True))
+    return Line(name, _x(table, axis), tuple(table["mean"]), hover=hover, role=kind)
+
+
+def nan_free(column: str) -> pl.Expr:
+    """A float column in which NaN is null, so that means and extremes skip it."""
+    return pl.col(column).fill_nan(None)
+
+
+def _by_place(frame: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+    found = value.fill_nan(None)
+    return (
+        frame.group_by("label", "depth", "position")
+        .agg(mean=found.mean(), low=found.min(), high=found.max())
+        .with_columns(pl.col("mean", "low", "high").fill_null(float("nan")))
+        .sort("depth", "position")
+    )
+
+
+def _x(table: pl.DataFrame, axis: Axis) -> tuple[str, ...] | tuple[float, ...]:
+    return tuple(table["label" if axis.categories else "depth"])
+
+
+def _hover(rows: pl.DataFrame, place: dict[str, object], value: str, count: str) -> str:
+    usable = rows.filter(pl.col(value).is_not_nan())
+    taps = ", ".join(
+        f"{a} {ta} and {b} {tb}" if (a, ta) != (b, tb) else f"{a} {ta}"
+        for a, ta, b, tb in rows.select("modality_a", "tap_a", "modality_b", "tap_b")
+        .unique(maintain_order=True)
+        .iter_rows()
+    )
+    if usable.is_empty():
+        return f"{taps}\nnot defined: {rows['reason'][0]}"
+    ordered = usable.sort(value)
+    low, high = (_pair(r, value) for r in (ordered.row(0, named=True), ordered.row(-1, named=True)))
+    null = usable.select(NULL.fill_nan(None).mean()).item()
+    return "\n".join(
+        [
+            taps,
+            f"mean {place['mean']:.3f} over {usable.height} {count}",
+            f"lowest {low}, highest {high}",
+            f"N {_span(usable, 'n')}, kept dimensions {_span(usable, 'k_a')} "
+            f"and {_span(usable, 'k_b')}",
+            f"chance {null:.3f}, Gaussian baseline {usable['baseline'].mean():.3f}",
+        ]
+    )
+
+
+def _pair(row: dict[str, object], value: str) -> str:
+    a, b = row["language_a"], row["language_b"]
+    return f"{a if a == b else f'{a}–{b}'} {row[value]:.3f}"
+
+
+def _span(frame: pl.DataFrame, column: str) -> str:
+    low, high = frame[column].min(), frame[column].max()
+    return str(low) if low == high else f"{low}–{high}"

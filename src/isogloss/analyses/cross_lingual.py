@@ -1,0 +1,173 @@
+"""One language against another in the same modality, over the taps (section 3.2, Figure 3)."""
+
+from collections.abc import Iterable
+from itertools import combinations
+from typing import ClassVar
+
+import polars as pl
+
+from isogloss.analyses._curves import (
+    SENTENCES_HELP,
+    SentenceRule,
+    curve,
+    nan_free,
+    reference,
+    subsets,
+    x_axis,
+    y_axis,
+)
+from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
+from isogloss.charts import Axis, Chart, Line, Panel
+from isogloss.corpora.base import MODALITIES
+from isogloss.results import NULL
+from isogloss.settings import setting
+
+
+class CrossLingual(Analysis):
+    """How alike two languages are at each tap, in text and in speech."""
+
+    title: ClassVar[str] = "Language against language"
+    question: ClassVar[str] = "How alike are translations inside the model, written and spoken?"
+
+    sentences: SentenceRule = setting("smallest", role="analysis", help=SENTENCES_HELP)
+
+    def comparisons(self, contents: Contents) -> Iterable[Comparison]:
+        """One per pair of languages, modality and tap; one N for both modalities."""
+        pairs = [
+            (modality, a, b)
+            for modality in MODALITIES
+            for a, b in combinations(contents.languages(modality), 2)
+        ]
+        own = [contents.common((a, m), (b, m)) for m, a, b in pairs]
+        for (modality, a, b), sentences in zip(pairs, subsets(own, self.sentences), strict=True):
+            for position, (tap, depth) in enumerate(contents.taps[modality]):
+                yield Comparison(
+                    ViewKey(a, modality, tap),
+                    ViewKey(b, modality, tap),
+                    sentences,
+                    modality,
+                    tap,
+                    position,
+                    depth,
+                )
+
+    def summarise(self, frame: pl.DataFrame) -> Summary:
+        """Figure 3, raw and calibrated."""
+        charts = tuple(_figure(frame, calibrated) for calibrated in (False, True))
+        return Summary(_findings(frame), charts, (("By language and modality", _table(frame)),))
+
+
+def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
+    axis, y = x_axis(frame), y_axis(frame["measure"][0], calibrated)
+
+    def lines(modality: str) -> list[Line]:
+        rows = frame.filter(group=modality)
+        if rows.is_empty():
+            return []
+        colour = MODALITIES.index(modality)  # type: ignore[arg-type]
+        drawn = curve(
+            rows, axis, modality, colour=colour, calibrated=calibrated, count="language pairs"
+        )
+        if calibrated:
+            return [drawn]
+        return [
+            drawn,
+            reference(rows, axis, "chance (matched null)", kind="chance"),
+            reference(rows, axis, "Gaussian baseline", kind="baseline"),
+        ]
+
+    if calibrated:
+        both = [line for modality in MODALITIES for line in lines(modality)]
+        panels = [Panel("Text and speech", axis, y, tuple(both))]
+    else:
+        panels = [
+            Panel(_heading(frame, modality), _own(axis, found), y, tuple(found))
+            for modality in MODALITIES
+            if (found := lines(modality))
+        ]
+    what = "calibrated, " if calibrated else ""
+    return Chart(
+        "cross_lingual_calibrated" if calibrated else "cross_lingual",
+        f"Language against language over the taps{' (calibrated)' if calibrated else ''}",
+        f"Mean similarity ({what}{frame['measure'][0]}) between the same sentences in two "
+        "languages, over all pairs of languages. Bands reach from the lowest to the highest pair. "
+        + (
+            "Calibrated: (score − chance) / (1 − chance), with the matched null as chance."
+            if calibrated
+            else "Dashed: the matched null, the same views with the sentences shuffled. Dotted: "
+            "the study's baseline, Gaussian vectors of the same shape."
+        ),
+        tuple(panels),
+        columns=len(panels),
+    )
+
+
+def _own(axis: Axis, lines: list[Line]) -> Axis:
+    """The axis without the taps that a modality lacks."""
+    if axis.categories is None:
+        return axis
+    used = {x for line in lines for x in line.x}
+    return Axis(axis.label, tuple(c for c in axis.categories if c in used))
+
+
+def _heading(frame: pl.DataFrame, modality: str) -> str:
+    pairs = frame.filter(group=modality).select("language_a", "language_b").n_unique()
+    return f"{modality.capitalize()} ({pairs} pairs of languages)"
+
+
+def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
+    places = (
+        frame.group_by("group", "label", "depth", "position")
+        .agg(
+            score=nan_free("score").mean(),
+            null=NULL.fill_nan(None).mean(),
+            calibrated=nan_free("calibrated").mean(),
+        )
+        .drop_nulls("score")
+        .sort("depth", "position")
+    )
+    found, last = [], {}
+    for modality in MODALITIES:
+        rows = places.filter(group=modality)
+        if rows.is_empty():
+            continue
+        a, b = rows.row(0, named=True), rows.row(-1, named=True)
+        last[modality] = b
+        found.append(
+            f"In {modality}, similarity between languages goes from {a['score']:.2f} (chance "
+            f"{a['null']:.2f}) at {a['label']} to {b['score']:.2f} (chance {b['null']:.2f}) at "
+            f"{b['label']}."
+        )
+    if len(last) == len(MODALITIES):
+        text, speech = last["text"]["calibrated"], last["speech"]["calibrated"]
+        word = "more" if text > speech else "less"
+        found.insert(
+            0,
+            f"At the last tap languages are {word} alike in text than in speech: calibrated "
+            f"similarity {text:.2f} against {speech:.2f}, where 0 is chance.",
+        )
+    return tuple(found) or ("No cross-lingual score is defined.",)
+
+
+def _table(frame: pl.DataFrame) -> pl.DataFrame:
+    """Means over a language's partners at each tap; the pairs themselves are in the download."""
+    turned = frame.with_columns(
+        language_a=pl.col("language_b"), language_b=pl.col("language_a")
+    ).select(frame.columns)
+    return (
+        pl.concat([frame, turned])
+        .with_columns(null=NULL)
+        .group_by("language_a", "group", "label", "depth", "position")
+        .agg(
+            partners=nan_free("score").count(),
+            N=pl.col("n").min(),
+            mean=nan_free("score").mean(),
+            lowest=nan_free("score").min(),
+            highest=nan_free("score").max(),
+            chance=nan_free("null").mean(),
+            calibrated=nan_free("calibrated").mean(),
+        )
+        .sort("language_a", "group", "depth", "position")
+        .rename({"language_a": "language", "group": "modality", "label": "tap"})
+        .drop("depth", "position")
+    )

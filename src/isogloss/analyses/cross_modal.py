@@ -1,0 +1,215 @@
+"""Speech against text of the same language, over the taps (section 3.1, Figure 2)."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import polars as pl
+
+from isogloss.analyses._curves import (
+    SENTENCES_HELP,
+    SentenceRule,
+    curve,
+    nan_free,
+    reference,
+    subsets,
+    x_axis,
+    y_axis,
+)
+from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
+from isogloss.charts import Axis, Chart, Grid, Line, Panel
+from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.results import NULL
+from isogloss.settings import setting
+
+_MATCHED, _GRID = "matched", "all pairs"
+
+
+class CrossModal(Analysis):
+    """How alike speech and text of one language are at each tap."""
+
+    title: ClassVar[str] = "Speech against text"
+    question: ClassVar[str] = "How alike are a sentence's speech and text inside the model?"
+
+    pairs: Literal["matched", "all"] = setting(
+        "matched",
+        role="analysis",
+        help="Compare each text tap with the speech tap set beside it, or with all speech taps.",
+    )
+    sentences: SentenceRule = setting("smallest", role="analysis", help=SENTENCES_HELP)
+
+    def comparisons(self, contents: Contents) -> Iterable[Comparison]:
+        """One per language and pair of taps."""
+        spoken = contents.languages("text", "speech")
+        own = [contents.common((x, "text"), (x, "speech")) for x in spoken]
+        places = [(_MATCHED, p.label, p.text, p.speech, p.depth) for p in contents.pairs]
+        if self.pairs == "all":
+            places += [
+                (_GRID, f"{text} × {speech}", text, speech, depth)
+                for text, depth in contents.taps["text"]
+                for speech, _ in contents.taps["speech"]
+            ]
+        for language, sentences in zip(spoken, subsets(own, self.sentences), strict=True):
+            for position, (group, label, text, speech, depth) in enumerate(places):
+                yield Comparison(
+                    ViewKey(language, "text", text),
+                    ViewKey(language, "speech", speech),
+                    sentences,
+                    group,
+                    label,
+                    position,
+                    depth,
+                )
+
+    def summarise(self, frame: pl.DataFrame) -> Summary:
+        """Figure 2, raw and calibrated, and the map of all pairs of taps if there is one."""
+        matched = frame.filter(group=_MATCHED)
+        charts = [_figure(matched, calibrated) for calibrated in (False, True)]
+        if not (grid := frame.filter(group=_GRID)).is_empty():
+            charts.append(_map(grid))
+        return Summary(_findings(matched), tuple(charts), (("By language", _table(matched)),))
+
+
+def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
+    axis, measure = x_axis(frame), frame["measure"][0]
+    level = {code: language.resource for code, language in languages().items()}
+    frame = frame.with_columns(level=pl.col("language_a").replace_strict(level, default="unknown"))
+
+    def panel(title: str, lines: list[Line]) -> Panel:
+        if not calibrated:
+            lines.append(reference(frame, axis, "chance (matched null)", kind="chance"))
+            lines.append(reference(frame, axis, "Gaussian baseline", kind="baseline"))
+        return Panel(title, axis, y_axis(measure, calibrated), tuple(lines))
+
+    def draw(rows: pl.DataFrame, name: str, colour: int) -> Line:
+        return _cross_adapted(
+            curve(rows, axis, name, colour=colour, calibrated=calibrated, count="languages"), rows
+        )
+
+    count = frame["language_a"].n_unique()
+    by_level = [
+        draw(rows, f"{name} ({rows['language_a'].n_unique()})", i + 1)
+        for i, name in enumerate(RESOURCE_LEVELS)
+        if not (rows := frame.filter(level=name)).is_empty()
+    ]
+    what = "calibrated, " if calibrated else ""
+    return Chart(
+        "cross_modal_calibrated" if calibrated else "cross_modal",
+        f"Speech against text over the taps{' (calibrated)' if calibrated else ''}",
+        f"Mean similarity ({what}{measure}) between the speech and the text of the same sentences, "
+        f"over {count} languages (left) and by resource level (right). Bands reach from the lowest "
+        "to the highest language. "
+        + (
+            "Calibrated: (score − chance) / (1 − chance), with the matched null as chance. "
+            if calibrated
+            else "Dashed: the matched null, the same views with the sentences shuffled. Dotted: "
+            "the study's baseline, Gaussian vectors of the same shape. "
+        )
+        + "Crosses: the speech tap lies after the length adaptor.",
+        (
+            panel(f"All languages ({count})", [draw(frame, "mean", 0)]),
+            panel("By resource level", by_level),
+        ),
+    )
+
+
+def _cross_adapted(line: Line, rows: pl.DataFrame) -> Line:
+    """Mark places whose text tap is that of the place before: there, speech alone went on."""
+    taps = rows.select("label", "depth", "position", "tap_a").unique().sort("depth", "position")
+    repeats = (taps["tap_a"] == taps["tap_a"].shift(1)).fill_null(value=False)
+    if line.x and isinstance(line.x[0], str) and taps["label"][-1] == "len":
+        return Line(**{**line.__dict__, "emphasis": tuple(repeats)})
+    return line
+
+
+def _map(frame: pl.DataFrame) -> Chart:
+    means = frame.group_by("tap_a", "tap_b").agg(
+        score=nan_free("score").mean(), chance=NULL.fill_nan(None).mean(), n=pl.col("n").min()
+    )
+    found = {(r["tap_a"], r["tap_b"]): r for r in means.iter_rows(named=True)}
+    text = tuple(frame.sort("position")["tap_a"].unique(maintain_order=True))
+    speech = tuple(frame.sort("position")["tap_b"].unique(maintain_order=True))
+    measure, nan = frame["measure"][0], float("nan")
+
+    def number(t: str, s: str, key: str) -> float:
+        value = found[t, s][key]
+        return nan if value is None else float(value)
+
+    grid = Grid(
+        y_axis(measure, calibrated=False).label,
+        speech,
+        text,
+        tuple(tuple(number(t, s, "score") for s in speech) for t in text),
+        tuple(
+            tuple(
+                f"text {t} and speech {s}\nmean {number(t, s, 'score'):.3f}, "
+                f"chance {number(t, s, 'chance'):.3f}\nN {found[t, s]['n']}"
+                for s in speech
+            )
+            for t in text
+        ),
+    )
+    count = frame["language_a"].n_unique()
+    return Chart(
+        "cross_modal_map",
+        "All pairs of text and speech taps",
+        f"Mean similarity ({measure}) over {count} languages between every text tap and every "
+        "speech tap. Chance differs from cell to cell; it is in the hover text and in the table.",
+        (Panel("", Axis("speech tap", speech), Axis("text tap", text), (grid,)),),
+        columns=1,
+    )
+
+
+def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
+    places = (
+        frame.group_by("label", "depth", "position")
+        .agg(
+            score=nan_free("score").mean(),
+            null=NULL.fill_nan(None).mean(),
+            calibrated=nan_free("calibrated").mean(),
+            above=(nan_free("p_value") <= 0.05).sum(),
+            languages=nan_free("score").count(),
+            tested=nan_free("p_value").count(),
+        )
+        .sort("depth", "position")
+    )
+    usable = places.filter(pl.col("languages") > 0)
+    if usable.is_empty():
+        return (f"No cross-modal score is defined: {frame['reason'][0]}.",)
+    first, last = usable.row(0, named=True), usable.row(-1, named=True)
+    found = [
+        f"From the first tap ({first['label']}) to the last ({last['label']}), speech-text "
+        f"similarity goes from {first['score']:.2f} to {last['score']:.2f}, and chance from "
+        f"{first['null']:.2f} to {last['null']:.2f} (means over {last['languages']} languages)."
+    ]
+    if last["tested"]:
+        found.append(
+            f"At the last tap {last['above']} of {last['tested']} languages lie above their "
+            "permutation null (p ≤ .05, one test a language, not corrected for their number)."
+        )
+    found.append(
+        f"Calibrated, that is {first['calibrated']:.2f} at the first and "
+        f"{last['calibrated']:.2f} at the last tap, where 0 is chance and 1 the same space."
+    )
+    return tuple(found)
+
+
+def _table(frame: pl.DataFrame) -> pl.DataFrame:
+    names = {code: language.name for code, language in languages().items()}
+    levels = {code: language.resource for code, language in languages().items()}
+    return frame.sort("language_a", "depth", "position").select(
+        language=pl.col("language_a"),
+        name=pl.col("language_a").replace_strict(names, default=None),
+        resource=pl.col("language_a").replace_strict(levels, default=None),
+        text="tap_a",
+        speech="tap_b",
+        N="n",
+        score="score",
+        chance=NULL,
+        calibrated="calibrated",
+        p="p_value",
+        k_text="k_a",
+        k_speech="k_b",
+        baseline="baseline",
+        reason="reason",
+        warnings="warnings",
+    )

@@ -1,0 +1,191 @@
+"""Modality gap against language gap for each language at the last tap (section 3.3, Figure 5)."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import polars as pl
+
+from isogloss.analyses._curves import SENTENCES_HELP, SentenceRule, nan_free, subsets, y_axis
+from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
+from isogloss.charts import Axis, Chart, Marks, Panel
+from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.results import NULL
+from isogloss.settings import setting
+
+MODAL, TEXT, SPEECH = "cross-modal", "cross-lingual text", "cross-lingual speech"
+_KINDS = (MODAL, TEXT, SPEECH)
+
+
+class Gaps(Analysis):
+    """Which gap is the larger for each language: that to its speech, or that to other languages."""
+
+    title: ClassVar[str] = "Modality gap against language gap"
+    question: ClassVar[str] = (
+        "Is a written sentence closer to its own speech, or to its translations?"
+    )
+
+    sentences: SentenceRule = setting("smallest", role="analysis", help=SENTENCES_HELP)
+
+    def comparisons(self, contents: Contents) -> Iterable[Comparison]:
+        """At the last pair of taps: each language to itself, and to all others in each modality."""
+        if not contents.pairs:
+            return
+        last = contents.pairs[-1]
+        names = contents.languages("text", "speech")
+        wanted = [
+            (ViewKey(x, "text", last.text), ViewKey(x, "speech", last.speech), MODAL) for x in names
+        ]
+        for i, a in enumerate(names):
+            for b in names[i + 1 :]:
+                wanted.append((ViewKey(a, "text", last.text), ViewKey(b, "text", last.text), TEXT))
+                wanted.append(
+                    (ViewKey(a, "speech", last.speech), ViewKey(b, "speech", last.speech), SPEECH)
+                )
+        own = [
+            contents.common((a.language, a.modality), (b.language, b.modality))
+            for a, b, _ in wanted
+        ]
+        for (a, b, kind), sentences in zip(wanted, subsets(own, self.sentences), strict=True):
+            yield Comparison(a, b, sentences, kind, last.label, 0, last.depth)
+
+    def summarise(self, frame: pl.DataFrame) -> Summary:
+        """Figure 5, raw and calibrated, and which gap is the larger for each language."""
+        table = by_language(frame)
+        return Summary(_findings(table), (_figure(frame, table),), (("By language", table),))
+
+
+def by_language(frame: pl.DataFrame) -> pl.DataFrame:
+    """One row per language: its cross-modal score, and the range over its partners.
+
+    ``larger gap`` follows the study: the modality gap is the larger one when some other language's
+    text is more similar to a language's text than its own speech is. It is read off the raw
+    scores; ``larger gap (calibrated)`` off the calibrated ones, which have comparable chance.
+    """
+    turned = frame.filter(pl.col("group") != MODAL).with_columns(
+        language_a=pl.col("language_b"), language_b=pl.col("language_a")
+    )
+    both = pl.concat([frame, turned.select(frame.columns)]).with_columns(null=NULL)
+    level = {code: x.resource for code, x in languages().items()}
+    rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
+    table = both.select(
+        pl.col("language_a").alias("language"),
+        pl.col("language_a").replace_strict(level, default="unknown").alias("resource"),
+    ).unique()
+    for kind in _KINDS:
+        rows = both.filter(group=kind).group_by(language="language_a")
+        table = table.join(
+            rows.agg(
+                nan_free("score").mean().alias(kind),
+                nan_free("score").min().alias(f"{kind} lowest"),
+                nan_free("score").max().alias(f"{kind} highest"),
+                nan_free("null").mean().alias(f"{kind} chance"),
+                nan_free("calibrated").mean().alias(f"{kind} calibrated"),
+                nan_free("calibrated").min().alias(f"{kind} calibrated lowest"),
+                nan_free("calibrated").max().alias(f"{kind} calibrated highest"),
+                pl.col("n").min().alias(f"{kind} N"),
+                pl.len().alias(f"{kind} partners"),
+            ),
+            on="language",
+            how="left",
+        )
+
+    def verdict(suffix: str) -> pl.Expr:
+        own, best = pl.col(f"{MODAL}{suffix}"), pl.col(f"{TEXT}{suffix} highest")
+        return (
+            pl.when(own.is_null() | best.is_null())
+            .then(None)
+            .when(own < best)
+            .then(pl.lit("modality"))
+            .otherwise(pl.lit("language"))
+        )
+
+    return (
+        table.with_columns(
+            verdict("").alias("larger gap"),
+            verdict(" calibrated").alias("larger gap (calibrated)"),
+        )
+        .sort(pl.col("resource").replace_strict(rank, default=len(rank)), "language")
+        .select(
+            "language",
+            "resource",
+            "larger gap",
+            "larger gap (calibrated)",
+            pl.exclude("language", "resource", "larger gap", "larger gap (calibrated)"),
+        )
+    )
+
+
+def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
+    names = tuple(table["language"])
+    x = Axis("language (ISO 639-3), by resource level: high, medium, low", names)
+
+    def column(name: str) -> tuple[float, ...]:
+        return tuple(float("nan") if v is None else float(v) for v in table[name])
+
+    def marks(kind: str, colour: int, suffix: str) -> Marks:
+        ranged = kind != MODAL
+        return Marks(
+            kind,
+            names,
+            column(f"{kind}{suffix}"),
+            column(f"{kind}{suffix} lowest") if ranged else None,
+            column(f"{kind}{suffix} highest") if ranged else None,
+            tuple(_hover(r, kind, suffix) for r in table.iter_rows(named=True)),
+            colour=colour,
+        )
+
+    def chance(kind: str, colour: int) -> Marks:
+        return Marks(
+            f"chance, {kind}", names, column(f"{kind} chance"), role="chance", colour=colour
+        )
+
+    measure = frame["measure"][0]
+    raw = [marks(kind, i, "") for i, kind in enumerate(_KINDS)]
+    baseline = frame.filter(group=MODAL)["baseline"].fill_nan(None).mean()
+    flat = float(baseline) if isinstance(baseline, float) else float("nan")
+    raw += [chance(kind, i) for i, kind in enumerate(_KINDS)]
+    raw.append(Marks("Gaussian baseline", names, (flat,) * len(names), role="baseline"))
+    calibrated = [marks(kind, i, " calibrated") for i, kind in enumerate(_KINDS)]
+    label = frame["label"][0]
+    return Chart(
+        "gaps",
+        "Modality gap against language gap",
+        f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
+        "(cross-modal), and its text and its speech to those of every other language (mean, and "
+        "range over the partners). Above: raw, with the matched null of each kind and the study's "
+        "Gaussian baseline. Below: calibrated, (score − chance) / (1 − chance). A cross-modal "
+        "point under the top of the text range means that the modality gap is the larger one.",
+        (
+            Panel("Raw", x, y_axis(measure, calibrated=False), tuple(raw)),
+            Panel("Calibrated", x, y_axis(measure, calibrated=True), tuple(calibrated)),
+        ),
+        columns=1,
+    )
+
+
+def _hover(row: dict[str, object], kind: str, suffix: str) -> str:
+    name = languages()[str(row["language"])].name
+    value = row[f"{kind}{suffix}"]
+    if value is None:
+        return f"{name}, {kind}\nnot defined"
+    lines = [f"{name}, {kind}", f"{'mean ' if kind != MODAL else ''}{value:.3f}"]
+    if kind != MODAL:
+        low, high = row[f"{kind}{suffix} lowest"], row[f"{kind}{suffix} highest"]
+        lines.append(f"{low:.3f} to {high:.3f} over {row[f'{kind} partners']} partners")
+    lines.append(f"N {row[f'{kind} N']}, chance {row[f'{kind} chance']:.3f}")
+    return "\n".join(lines)
+
+
+def _findings(table: pl.DataFrame) -> tuple[str, ...]:
+    found = []
+    for column, name in (("larger gap", "raw"), ("larger gap (calibrated)", "calibrated")):
+        verdicts = table[column].drop_nulls()
+        if verdicts.is_empty():
+            return ("No comparison of the two gaps is defined.",)
+        modality = int((verdicts == "modality").sum())
+        found.append(
+            f"By {name} scores the modality gap is the larger one for {modality} of "
+            f"{len(verdicts)} languages: some other language's text is more similar to their text "
+            "than their own speech is."
+        )
+    return tuple(found)

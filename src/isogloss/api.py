@@ -1,0 +1,212 @@
+"""The verbs of Isogloss: what the command line does, as functions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from isogloss import specs
+from isogloss.analyses import ANALYSES
+from isogloss.compare import compare, prune
+from isogloss.errors import IsoglossError, MissingExtraError
+from isogloss.events import Events, Silent, task
+from isogloss.extract import extract
+from isogloss.planning import plan
+from isogloss.results import read, write
+from isogloss.runs import Run
+from isogloss.similarity.measures import MEASURES
+from isogloss.store import Problem, Unit
+from isogloss.study import Study
+
+__all__ = [
+    "Outcome",
+    "UnitStatus",
+    "analyse",
+    "plan",
+    "report",
+    "results",
+    "run",
+    "status",
+    "verify",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave."""
+
+    folder: Path
+    results: dict[str, pl.DataFrame]
+    """Analysis -> its table; columns as in ``results.SCHEMA``."""
+    made: int
+    """Units that were extracted now; the others were there."""
+    failed: tuple[tuple[Unit, str], ...] = ()
+    """Units that could not be made, with the reason."""
+    report: Path | None = None
+    """The HTML report, or None if the ``report`` extra is not installed."""
+    skipped: tuple[str, ...] = field(default=())
+    """Analyses without anything to compare."""
+
+
+@dataclass(frozen=True)
+class UnitStatus:
+    """Where one unit stands."""
+
+    unit: Unit
+    state: Literal["done", "failed", "pending"]
+    detail: str = ""
+
+
+def run(study: Study, events: Events | None = None) -> Outcome:
+    """Do a study, or what is missing of it: activations, results, figures and report.
+
+    Args:
+        study: What to do. ``study.output`` may hold an earlier run of the same study; work that
+            is there is not done again.
+        events: Receives progress; nothing is printed without it.
+
+    Raises:
+        IsoglossError: The study cannot be done as described. Nothing is written before the
+            corpus, the model's configuration and the output folder have been checked.
+    """
+    events = events or Silent()
+    planned = plan(study, events)
+    described = Run.of(planned)
+    store = described.store()
+    store.claim({**study.identity(), "checkpoint": planned.checkpoint})
+    pending = planned.pending(store)
+    if len(pending) < len(planned.units):
+        there = len(planned.units) - len(pending)
+        events.note(
+            f"resuming: {there} of {len(planned.units)} units are in {study.output}"
+            + ("" if pending else ", nothing to extract")
+        )
+    described.write()
+    failed = extract(planned, store, events)
+    tables, skipped = analyse(study.output, events)
+    try:
+        path = report(study.output, events)
+    except MissingExtraError as error:
+        events.warn(f"no figures and no report: {error}")
+        path = None
+    return Outcome(
+        study.output, tables, len(pending) - len(failed), tuple(failed), path, tuple(skipped)
+    )
+
+
+def analyse(
+    folder: str | Path, events: Events | None = None
+) -> tuple[dict[str, pl.DataFrame], list[str]]:
+    """Score all comparisons of a run whose activations are there, and write the tables.
+
+    Returns:
+        The tables by analysis, and the analyses that found nothing to compare.
+    """
+    events = events or Silent()
+    described = Run.read(Path(folder))
+    store = described.store()
+    units, contents = described.committed(store), described.contents(store)
+    measures = [specs.parse(MEASURES, line) for line in described.study["measures"]]
+    tables: dict[str, pl.DataFrame] = {}
+    skipped, files = [], []
+    for line in described.study["analyses"]:
+        analysis = specs.parse(ANALYSES, line)
+        name = ANALYSES.name_of(type(analysis))
+        wanted = list(analysis.comparisons(contents))
+        if not wanted:
+            skipped.append(name)
+            continue
+        tables[name], used = compare(
+            wanted,
+            measures,
+            analysis=name,
+            store=store,
+            units=units,
+            permutations=described.study["permutations"],
+            seed=described.study["seed"],
+            jobs=described.study["jobs"],
+            events=events,
+        )
+        files += used
+        write(tables[name], described.folder / "results", name)
+    prune(described.folder / "results" / "parts", files)
+    for path in (described.folder / "results").glob("*.*"):
+        if path.stem not in tables and path.suffix in {".parquet", ".csv"}:
+            path.unlink()
+    if not tables:
+        raise IsoglossError(
+            f"{described.folder}: there is nothing to compare. The analyses need two languages, or "
+            "text and speech of one; `isogloss status` shows what is there"
+        )
+    return tables, skipped
+
+
+def results(folder: str | Path) -> dict[str, pl.DataFrame]:
+    """Read the tables of a run, by analysis.
+
+    Raises:
+        IsoglossError: The folder holds no run, or its comparisons have not been made.
+    """
+    described = Run.read(Path(folder))
+    names = [ANALYSES.name_of(type(specs.parse(ANALYSES, a))) for a in described.study["analyses"]]
+    there = [n for n in names if (described.folder / "results" / f"{n}.parquet").exists()]
+    return {n: read(described.folder / "results", n) for n in there or names}
+
+
+def report(folder: str | Path, events: Events | None = None) -> Path:
+    """Draw the figures of a run and write its HTML report from the tables on disk.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        MissingExtraError: The ``report`` extra is not installed.
+        IsoglossError: The folder holds no run or no results.
+    """
+    from isogloss.figures import save
+    from isogloss.report import write as write_report
+    from isogloss.report.content import content
+
+    events = events or Silent()
+    described = Run.read(Path(folder))
+    made = content(described, results(folder))
+    charts = [c for section in made.sections for c in section.charts]
+    with task(events, "report", len(charts) + 1, "figure"):
+        for chart in charts:
+            save(chart, described.folder / "figures")
+            events.advance("report", 1, chart.name)
+        path = described.folder / "report.html"
+        write_report(made, path)
+        events.advance("report", 1, path.name)
+    return path
+
+
+def status(folder: str | Path) -> list[UnitStatus]:
+    """Say for each unit of a run whether it is there, and why not.
+
+    Raises:
+        IsoglossError: The folder holds no run.
+    """
+    described = Run.read(Path(folder))
+    store = described.store()
+    found = []
+    for unit in described.units:
+        if store.has(unit):
+            lost = len(unit.sentences) - len(store.record(unit)["sentences"])
+            found.append(UnitStatus(unit, "done", f"{lost} sentences left out" if lost else ""))
+        elif failure := store.failure(unit):
+            found.append(UnitStatus(unit, "failed", f"{failure['type']}: {failure['message']}"))
+        else:
+            found.append(UnitStatus(unit, "pending"))
+    return found
+
+
+def verify(folder: str | Path) -> Iterator[Problem]:
+    """Check every file of a store against its record; yields what is wrong.
+
+    Raises:
+        IsoglossError: The folder holds no run.
+    """
+    return Run.read(Path(folder)).store().verify()

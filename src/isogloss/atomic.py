@@ -1,0 +1,53 @@
+"""Write files so that a reader, or the next run, sees the whole file or none of it."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+TEMPORARY = ".tmp"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file through a temporary one in the same folder, flushed to disk before the rename.
+
+    A killed process leaves at most one file that ends in ``.tmp``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON-able value, indented; see :func:`write_bytes`."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def _umask() -> int:
+    # mkstemp makes files that only their owner can read, which is wrong for a shared store.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush_folder(folder: Path) -> None:
+    # Without this a power cut can lose the rename although the file's bytes are on disk.
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

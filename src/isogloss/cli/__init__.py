@@ -1,0 +1,77 @@
+"""The command line: parse, call the Python API, show progress."""
+
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+
+from isogloss import __version__
+from isogloss.errors import IsoglossError
+
+INTERRUPTED = 130
+
+app = App(
+    name="isogloss",
+    help="Show where languages and modalities meet inside a speech-text foundation model.",
+    help_epilogue="Start with `isogloss demo`. Then `isogloss init` writes a study to fill in, "
+    "`isogloss plan` says what it would do, and `isogloss run` does it.",
+    version=__version__,
+    version_flags=["--version"],
+)
+
+# Commands are named by import path, so that help does not import the numerics.
+for _name, _where, _help in (
+    ("demo", "commands:demo", "Run a small study on bundled sentences, and write its report."),
+    ("run", "commands:run", "Do a study, or what is missing of it."),
+    ("plan", "commands:plan", "Say what a study would do, how large and how long; run nothing."),
+    ("status", "commands:status", "Show what is done, failed and pending in an output folder."),
+    ("report", "commands:report", "Draw the figures and write the report from stored scores."),
+    ("verify", "commands:verify", "Check every stored file against its record."),
+    ("init", "commands:init", "Write a study file with every setting, commented."),
+    ("list", "listings:everything", "List all parts with their licences."),
+    ("models", "listings:models", "List the model families."),
+    ("corpora", "listings:corpora", "List the corpora."),
+    ("measures", "listings:measures", "List the similarity measures."),
+    ("analyses", "listings:analyses", "List the analyses."),
+    ("languages", "listings:languages", "List the languages with their codes."),
+):
+    app.command(f"isogloss.cli.{_where}", name=_name, help=_help)
+
+_corpus = App(name="corpus", help="Look into a corpus.")
+_corpus.command("isogloss.cli.listings:show", name="show", help="Count what a corpus holds.")
+app.command(_corpus)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    from rich.console import Console
+
+    # Tokenizers warn about forks and the hub draws bars over ours; users' own values win.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        code = app(arguments, exit_on_error=False, result_action="return_value")
+        return int(code or 0)
+    except CycloptsError:
+        return 2
+    except IsoglossError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_plain(error)}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; the same command goes on from here")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

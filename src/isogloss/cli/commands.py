@@ -1,0 +1,200 @@
+"""Commands that do work on a study or on an output folder."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from isogloss import api
+from isogloss.cli.display import display, show_table, size, span
+from isogloss.cli.options import with_settings
+from isogloss.errors import StudyError
+from isogloss.estimate import estimate
+from isogloss.planning import plan as make_plan
+from isogloss.store import Store
+from isogloss.study import Study
+from isogloss.template import template
+
+Folder = Annotated[Path, Parameter(name="FOLDER", help="Output folder of a run.")]
+_DEFAULT = Path("isogloss-run")
+
+
+def _do(study: Study) -> int:
+    with display() as events:
+        outcome = api.run(study, events)
+    for name in outcome.skipped:
+        print(f"{name}: nothing to compare, left out")
+    for unit, reason in outcome.failed:
+        print(f"failed: {unit.language} {unit.modality}: {reason}")
+    print(f"results: {outcome.folder / 'results'} ({', '.join(outcome.results)})")
+    if outcome.report:
+        print(f"figures: {outcome.folder / 'figures'}")
+        print(f"report:  {outcome.report}")
+    return 1 if outcome.failed else 0
+
+
+@with_settings
+def run(study: Study) -> int:
+    """Do a study: activations, similarity, results, figures and report.
+
+    Running the same command again does only what is missing. Settings come from the study file,
+    and options given here replace them.
+    """
+    return _do(study)
+
+
+def demo(
+    *,
+    output: Annotated[Path, Parameter(help="Output folder.")] = Path("isogloss-demo"),
+    languages: Annotated[
+        str | None, Parameter(help="Languages instead of the twelve of the demo, comma-separated.")
+    ] = None,
+    sentences: Annotated[
+        int | None, Parameter(help="Use only the first so many sentences.")
+    ] = None,
+) -> int:
+    """Run the whole path on bundled sentences, with a tiny untrained model.
+
+    It needs nothing but this package: the Universal Declaration of Human Rights, spoken by
+    espeak-ng, through a SeamlessM4T v2 with random weights. It shows how Isogloss works and what
+    scores a model without any knowledge gets, not a finding.
+    """
+    from isogloss.demo import demo_study
+
+    return _do(demo_study(output, languages=languages, sentences=sentences))
+
+
+@with_settings
+def plan(
+    study: Study, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> int:
+    """Say what a study would do, how large it is and how long it may take. Nothing is run.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON instead of tables.
+    """
+    with display() as events:
+        planned = make_plan(study, events)
+    store = Store(study.output)
+    found = estimate(planned, store)
+    pending = set(planned.pending(store))
+    if as_json:
+        units = [
+            {
+                "language": u.language,
+                "modality": u.modality,
+                "sentences": len(u.sentences),
+                "taps": list(u.taps),
+                "bytes": planned.bytes(u),
+                "done": u not in pending,
+            }
+            for u in planned.units
+        ]
+        print(json.dumps({"estimate": found.__dict__, "units": units}, indent=1))
+        return 0
+    show_table(
+        f"{study.model.title()} on {planned.selection.corpus.name}",
+        ["language", "modality", "sentences", "taps", "size", "state"],
+        [
+            [
+                u.language,
+                u.modality,
+                str(len(u.sentences)),
+                str(len(u.taps)),
+                size(planned.bytes(u)),
+                "pending" if u in pending else "done",
+            ]
+            for u in planned.units
+        ],
+    )
+    for modality, taps in planned.taps.items():
+        print(f"{modality} taps: {' '.join(t.name for t in taps)}")
+    print(f"left out: {len(planned.selection.dropped)} (`isogloss corpus show` says why)")
+    print(
+        f"{found.pending} of {found.units} units to make; {found.sentences} sentences, "
+        f"{found.hours:.1f} h of speech, {size(found.bytes)} of activations"
+    )
+    if found.pending:
+        print(f"extraction: about {span(found.seconds)} (from {found.basis})")
+    return 0
+
+
+def status(
+    folder: Folder = _DEFAULT,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Show which units are done, failed and pending. Exits 1 if any failed.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON instead of a table.
+    """
+    found = api.status(folder)
+    failed = [s for s in found if s.state == "failed"]
+    if as_json:
+        rows = [
+            {
+                "language": s.unit.language,
+                "modality": s.unit.modality,
+                "state": s.state,
+                "sentences": len(s.unit.sentences),
+                "detail": s.detail,
+            }
+            for s in found
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 1 if failed else 0
+    show_table(
+        "",
+        ["language", "modality", "sentences", "state", "detail"],
+        [
+            [s.unit.language, s.unit.modality, str(len(s.unit.sentences)), s.state, s.detail]
+            for s in found
+        ],
+    )
+    done = sum(s.state == "done" for s in found)
+    print(f"{done} of {len(found)} units done, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def report(folder: Folder = _DEFAULT, /) -> int:
+    """Draw the figures and write the report anew from the scores that are stored."""
+    with display() as events:
+        path = api.report(folder, events)
+    print(f"report: {path}")
+    return 0
+
+
+def verify(folder: Folder = _DEFAULT, /) -> int:
+    """Check every stored file against its record. Exits 1 if something is wrong."""
+    problems = list(api.verify(folder))
+    for problem in problems:
+        print(f"{problem.file}: {problem.what}")
+    print("1 problem" if len(problems) == 1 else f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+def init(
+    path: Annotated[Path, Parameter(name="STUDY", help="File to write.")] = Path("study.yaml"),
+    /,
+    *,
+    corpus: Annotated[str, Parameter(help="Kind of corpus; see `isogloss corpora`.")] = "manifest",
+    model: Annotated[str, Parameter(help="Kind of model; see `isogloss models`.")] = "seamless",
+) -> int:
+    """Write a study file with every setting and what it means. Never replaces a file."""
+    text = template(corpus, model)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise StudyError(f"{path} exists already; choose another name") from None
+    except OSError as error:
+        raise StudyError(f"cannot write {path}: {error.strerror}") from None
+    print(f"{path} written; fill in what is empty, then `isogloss plan {path}`")
+    return 0

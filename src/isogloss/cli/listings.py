@@ -1,0 +1,197 @@
+"""Commands that list what there is."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from isogloss.analyses import ANALYSES
+from isogloss.cli.display import show_table
+from isogloss.corpora import CORPORA
+from isogloss.languages import languages as known_languages
+from isogloss.models import MODELS
+from isogloss.registry import Registry
+from isogloss.selection import select, summary
+from isogloss.settings import Settings
+from isogloss.similarity.measures import MEASURES
+
+
+def models() -> None:
+    """List the model families, their checkpoints and licences."""
+    show_table(
+        "",
+        ["family", "what", "checkpoints", "licence of the weights", "from"],
+        [
+            [n, (i := MODELS.get(n).info).title, i.checkpoints, i.licence, MODELS.origin(n)]
+            for n in MODELS.names()
+        ],
+    )
+    _settings(MODELS)
+
+
+def corpora() -> None:
+    """List the corpora, what they hold and their licences."""
+    show_table(
+        "",
+        ["source", "what", "languages", "speech", "licence", "from"],
+        [
+            [
+                n,
+                (i := CORPORA.get(n).info).title,
+                i.languages,
+                i.speech,
+                i.licence,
+                CORPORA.origin(n),
+            ]
+            for n in CORPORA.names()
+        ],
+    )
+    _settings(CORPORA)
+
+
+def measures() -> None:
+    """List the similarity measures with their properties and options."""
+    rows = []
+    for name in MEASURES.names():
+        info = MEASURES.get(name).info
+        low, high = info.range
+        rows.append(
+            [
+                name,
+                info.title,
+                f"{low:g} to {high:g}",
+                "more similar" if info.larger_is_more_similar else "less similar",
+                ", ".join(sorted(info.invariances)),
+                info.source,
+                MEASURES.origin(name),
+            ]
+        )
+    show_table(
+        "", ["measure", "what", "range", "larger is", "invariant to", "source", "from"], rows
+    )
+    _settings(MEASURES)
+
+
+def analyses() -> None:
+    """List the analyses, the question each answers, and its options."""
+    show_table(
+        "",
+        ["analysis", "what", "question", "from"],
+        [
+            [n, (a := ANALYSES.get(n)).title, a.question, ANALYSES.origin(n)]
+            for n in ANALYSES.names()
+        ],
+    )
+    _settings(ANALYSES)
+
+
+def everything() -> None:
+    """List all models, corpora, measures and analyses, with their licences."""
+    for title, command in (
+        ("Models", models), ("Corpora", corpora), ("Measures", measures), ("Analyses", analyses),
+    ):  # fmt: skip
+        print(f"\n{title}")
+        command()
+
+
+def languages(
+    names: Annotated[
+        tuple[str, ...], Parameter(help="Only these; any code of any system is understood.")
+    ] = (),
+    /,
+) -> None:
+    """List the languages with their resource level and their codes."""
+    from isogloss.languages import language
+
+    chosen = [language(n) for n in names] if names else known_languages().values()
+    show_table(
+        "",
+        [
+            "code",
+            "name",
+            "script",
+            "family",
+            "resource",
+            "Seamless/SALMONN",
+            "SONAR",
+            "FLEURS",
+            "FLORES-200",
+            "Whisper",
+            "espeak-ng",
+        ],
+        [
+            [
+                x.code,
+                x.name,
+                x.script,
+                x.family,
+                x.resource,
+                "yes" if x.in_seamless_salmonn else "",
+                "yes" if x.in_sonar else "",
+                x.fleurs,
+                x.flores200,
+                x.whisper,
+                x.espeak,
+            ]
+            for x in chosen
+        ],
+    )
+
+
+def show(
+    where: Annotated[
+        str, Parameter(name="CORPUS", help="A manifest file, or the name of a corpus.")
+    ],
+    /,
+    *,
+    languages: Annotated[str, Parameter(help="Only these languages, comma-separated.")] = "",
+    seed: Annotated[int, Parameter(help="Seed of the choice among several recordings.")] = 0,
+) -> None:
+    """Count sentences, hours, duplicates and common sentences of a corpus."""
+    named: dict[str, Any] = {"languages": languages} if languages else {}
+    if where in CORPORA.names():
+        source = CORPORA.get(where)(source=where, **named)
+    elif Path(where).suffix:
+        source = CORPORA.get("manifest")(source="manifest", path=where, **named)
+    else:
+        source = CORPORA.get(where)(source=where)
+    corpus = source.load()
+    selection = select(
+        corpus,
+        languages=source.languages,
+        modalities=source.modalities,
+        sentences=source.sentences,
+        seed=seed,
+    )
+    found = summary(selection)
+    print(f"{corpus.name}: {corpus.description}\nLicence: {corpus.licence}")
+    for note in corpus.notes:
+        print(f"Note: {note}")
+    _summary(found)
+    if selection.dropped:
+        counts: dict[tuple[str, str, str], int] = {}
+        for item in selection.dropped:
+            key = (item.language, item.modality or "both", item.reason)
+            counts[key] = counts.get(key, 0) + 1
+        show_table(
+            "Left out",
+            ["language", "modality", "sentences", "reason"],
+            [[x, m, str(n), r] for (x, m, r), n in sorted(counts.items())],
+        )
+
+
+def _summary(found: Any) -> None:
+    raise NotImplementedError
+
+
+def _settings(registry: Registry[Any]) -> None:
+    rows = []
+    for name in registry.names():
+        part: type[Settings] = registry.get(name)
+        for field, info in part.model_fields.items():
+            if field in ("source", "family"):
+                continue
+            default = "required" if info.is_required() else str(info.get_default())
+            rows.append([name, field, default, info.description or ""])
+    if rows:
+        show_table("Options", [registry.kind, "option", "default", "what it does"], rows)

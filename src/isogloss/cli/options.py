@@ -1,0 +1,135 @@
+"""Every setting of a study as a command-line option, made from the schema itself."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from cyclopts import Group, Parameter
+
+from isogloss.corpora import CORPORA
+from isogloss.errors import StudyError
+from isogloss.models import MODELS
+from isogloss.registry import Registry
+from isogloss.study import Study
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SECTIONS: dict[str, Registry[Any]] = {"corpus": CORPORA, "model": MODELS}
+_SEPARATOR = "__"
+
+
+def schema() -> Iterator[tuple[str, Any, str]]:
+    """All settings: dotted name, annotation, help."""
+    for name, info in Study.model_fields.items():
+        if name not in SECTIONS:
+            yield name, info.annotation, _help(info.annotation, info.description, info.default)
+            continue
+        merged: dict[str, list[tuple[str, Any]]] = {}
+        for part in SECTIONS[name].names():
+            for field, declared in SECTIONS[name].get(part).model_fields.items():
+                merged.setdefault(field, []).append((part, declared))
+        parts = SECTIONS[name].names()
+        kind = {"corpus": "source", "model": "family"}[name]
+        for field, uses in merged.items():
+            declared = uses[0][1]
+            text = _help(declared.annotation, declared.description, declared.default)
+            if field == kind:
+                text = f"{declared.description} One of: {', '.join(parts)}."
+            elif len(uses) < len(parts):
+                text = f"[{', '.join(p for p, _ in uses)}] {text}"
+            yield f"{name}.{field}", declared.annotation, text
+
+
+def with_settings(function: F) -> F:
+    """Give a command the study file and one option for each setting.
+
+    The function receives the study as its first argument.
+    """
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    def command(file: Path | None = None, /, **values: Any) -> Any:
+        rest = {p.name: values.pop(p.name) for p in own if p.name in values}
+        return function(study(file, values), **rest)
+
+    parameters = [
+        inspect.Parameter(
+            "file",
+            inspect.Parameter.POSITIONAL_ONLY,
+            default=None,
+            annotation=Annotated[
+                Path | None,
+                Parameter(name="STUDY", help="Study file (YAML); options come on top of it."),
+            ],
+        ),
+        *own,
+    ]
+    for path, annotation, text in schema():
+        section, _, field = path.rpartition(".")
+        option = path.replace("_", "-")
+        switch = annotation is bool
+        parameters.append(
+            inspect.Parameter(
+                path.replace(".", _SEPARATOR),
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[
+                    (bool if switch else str) | None,
+                    Parameter(
+                        name=f"--{option}",
+                        negative=f"--{section}.no-{field.replace('_', '-')}" if switch else "",
+                        help=text,
+                        show_default=False,
+                        group=Group(section.capitalize() or "Study"),
+                    ),
+                ],
+            )
+        )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = function.__doc__
+    command.__name__ = function.__name__
+    return command  # type: ignore[return-value]
+
+
+def study(file: Path | None, values: dict[str, Any]) -> Study:
+    """Make a study from a file and the options that were given."""
+    overrides: dict[str, Any] = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        section, _, field = name.rpartition(_SEPARATOR)
+        (overrides.setdefault(section, {}) if section else overrides)[field] = value
+    if file is not None:
+        return Study.read(file, **overrides)
+    if not {"corpus", "model"} <= set(overrides):
+        raise StudyError(
+            "no study: give a study file (`isogloss init` writes one), or at least "
+            "--corpus.source and --model.family"
+        )
+    return Study(**overrides)
+
+
+def _help(annotation: Any, description: str | None, default: Any) -> str:
+    words = list(_choices(annotation))
+    text = description or ""
+    if words:
+        text += f" One of: {', '.join(words)}."
+    if _is_default(default):
+        text += f" [default: {_show(default)}]"
+    return text
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        yield from (str(v) for v in get_args(annotation))
+
+
+def _is_default(default: Any) -> bool:
+    return type(default).__name__ != "PydanticUndefinedType" and default not in (None, "", ())
+
+
+def _show(default: Any) -> str:
+    if isinstance(default, tuple):
+        return ",".join(str(v) for v in default)
+    return str(default)

@@ -1,0 +1,140 @@
+"""Decide what a study needs, before anything is run."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from isogloss.corpora.base import Dropped, Modality, Selection, Utterance
+from isogloss.errors import CorpusError, ItemError, ModelError
+from isogloss.events import Events, Silent, task
+from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
+from isogloss.selection import select
+from isogloss.settings import by_role, digest
+from isogloss.store import FORMAT, Store, Unit
+from isogloss.study import Study
+
+MIN_SENTENCES = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study will do."""
+
+    study: Study
+    selection: Selection
+    layout: Layout
+    taps: dict[Modality, tuple[Tap, ...]]
+    """The taps that the study reads."""
+    pairs: tuple[TapPair, ...]
+    """The cross-modal pairs of those taps."""
+    units: tuple[Unit, ...]
+    checkpoint: dict[str, str]
+    """Digests or revisions of the checkpoint's files."""
+
+    def pending(self, store: Store) -> tuple[Unit, ...]:
+        """Units that are not committed yet."""
+        return tuple(u for u in self.units if not store.has(u))
+
+    def utterances(self, unit: Unit) -> tuple[Utterance, ...]:
+        """The utterances of a unit, in its order of sentences."""
+        return self.selection.items[unit.language, unit.modality]
+
+    def bytes(self, unit: Unit) -> int:
+        """Size of a unit's activations on disk."""
+        widths = {t.name: t.width for t in self.taps[unit.modality]}
+        return 4 * len(unit.sentences) * sum(widths[t] for t in unit.taps)
+
+
+def plan(study: Study, events: Events | None = None) -> Plan:
+    """Work out the units of a study. Reads the corpus table and the model's configuration.
+
+    Raises:
+        CorpusError: The corpus cannot be read, or its languages share no sentences.
+        ModelError: The checkpoint is none of its family, or lacks a tap.
+        StudyError: A language is unknown.
+    """
+    events = events or Silent()
+    layout = study.model.layout()
+    taps = chosen_taps(study.model, layout)
+    empty = [m for m in study.corpus.modalities if not taps.get(m)]
+    if empty:
+        raise ModelError(f"model.taps names no tap of the {empty[0]} encoder")
+    fingerprint = study.model.fingerprint()
+    corpus = study.corpus.load()
+    selection = select(
+        corpus,
+        languages=study.corpus.languages,
+        modalities=study.corpus.modalities,
+        sentences=study.corpus.sentences,
+        seed=study.seed,
+    )
+    selection, contents = _identify(selection, study.jobs, events)
+    model = {**by_role(study.model, "identity"), "checkpoint": fingerprint}
+    # The name under which a checkpoint was found says nothing about what is in it.
+    for name in ("checkpoint", "text", "speech", "revision", "text_revision", "speech_revision"):
+        if name != "checkpoint":
+            model.pop(name, None)
+    units = []
+    for (language, modality), items in selection.items.items():
+        names = tuple(t.name for t in taps[modality])
+        identity: dict[str, Any] = {
+            "format": FORMAT,
+            "model": model,
+            "language": language,
+            "modality": modality,
+            "taps": names,
+            "content": contents[language, modality],
+        }
+        units.append(
+            Unit(language, modality, digest(identity), names, tuple(u.sentence for u in items))
+        )
+    names_of = {m: {t.name for t in taps[m]} for m in taps}
+    pairs = tuple(
+        p for p in layout.pairs if p.text in names_of["text"] and p.speech in names_of["speech"]
+    )
+    return Plan(study, selection, layout, taps, pairs, tuple(units), fingerprint)
+
+
+def _identify(
+    selection: Selection, jobs: int, events: Events
+) -> tuple[Selection, dict[tuple[str, Modality], list[list[str]]]]:
+    """Digest the content of every input; drop recordings that cannot be read at all."""
+    contents: dict[tuple[str, Modality], list[list[str]]] = {}
+    items: dict[tuple[str, Modality], tuple[Utterance, ...]] = {}
+    dropped: list[Dropped] = []
+    total = sum(len(v) for v in selection.items.values())
+    with task(events, "check inputs", total, "sentence"), ThreadPoolExecutor(jobs or None) as pool:
+        for key, utterances in selection.items.items():
+            kept = []
+            contents[key] = []
+            for utterance, found in zip(
+                utterances, pool.map(lambda u, m=key[1]: _content(u, m), utterances), strict=True
+            ):
+                if isinstance(found, ItemError):
+                    dropped.append(
+                        Dropped(key[0], utterance.sentence, key[1], str(found), utterance.origin)
+                    )
+                else:
+                    contents[key].append([utterance.sentence, found])
+                    kept.append(utterance)
+            if len(kept) < MIN_SENTENCES:
+                example = (
+                    f"; the first: {dropped[-1].reason}" if len(kept) < len(utterances) else ""
+                )
+                raise CorpusError(
+                    f"{key[0]} {key[1]}: {len(kept)} usable sentences, at least {MIN_SENTENCES} "
+                    f"are needed to compare anything{example}. Leave the language out, or repair it"
+                )
+            items[key] = tuple(kept)
+            events.advance("check inputs", len(utterances), f"{key[0]} {key[1]}")
+    selection = replace(selection, items=items, dropped=(*selection.dropped, *dropped))
+    return selection, contents
+
+
+def _content(utterance: Utterance, modality: Modality) -> str | ItemError:
+    if modality == "text":
+        return utterance.text or ""
+    try:
+        return utterance.clip.identity() if utterance.clip else ""
+    except ItemError as error:
+        return error

@@ -1,0 +1,210 @@
+"""Turn a run and its tables into the content of a report."""
+
+from collections import Counter
+from typing import Any
+
+import polars as pl
+
+from isogloss import __version__, specs
+from isogloss.analyses import ANALYSES
+from isogloss.analyses.base import Summary
+from isogloss.corpora.base import Dropped
+from isogloss.languages import languages
+from isogloss.report import Banner, Column, Download, Report, Section, Table
+from isogloss.results import safe_csv
+from isogloss.runs import Run
+from isogloss.store import Store
+
+_EXAMPLES = 8
+
+
+def content(run: Run, tables: dict[str, pl.DataFrame]) -> Report:
+    """Describe a run as a report."""
+    store = run.store()
+    sections = []
+    for line in run.study["analyses"]:
+        analysis = specs.parse(ANALYSES, line)
+        name = ANALYSES.name_of(type(analysis))
+        if name not in tables:
+            continue
+        for measure, frame in tables[name].group_by("measure", maintain_order=True):
+            summary = analysis.summarise(frame)
+            several = len(run.study["measures"]) > 1
+            sections.append(_section(run, analysis, str(measure[0]), summary, several))
+    return Report(
+        title=run.study["title"] or f"{run.model['title']} on {run.corpus['name']}",
+        subtitle="Where languages and modalities meet inside a speech-text model",
+        banners=tuple(_banners(run, store, tables)),
+        sections=tuple(sections),
+        counts=_counts(run, store),
+        dropped=_dropped(run, store),
+        study_yaml=_yaml(run.study),
+        environment=tuple(_environment(run)),
+        notes=tuple(_notes(run, store)),
+        downloads=tuple(
+            Download(f"{name}.csv", "text/csv", safe_csv(frame)) for name, frame in tables.items()
+        ),
+    )
+
+
+def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: bool) -> Section:
+    marks = []
+    if run.model["untrained"]:
+        marks.append("untrained model: random weights")
+    if run.corpus["synthetic_speech"]:
+        marks.append("synthetic speech")
+    short = measure.partition("(")[0]
+    charts = tuple(
+        type(c)(
+            **{
+                **c.__dict__,
+                "name": f"{c.name}-{short}" if several else c.name,
+                "notes": (*c.notes, *marks),
+            }
+        )
+        for c in summary.charts
+    )
+    return Section(
+        title=f"{analysis.title}: {measure}" if several else analysis.title,
+        text=(analysis.question, *summary.findings),
+        charts=charts,
+        tables=tuple(table(title, frame) for title, frame in summary.tables),
+    )
+
+
+def table(title: str, frame: pl.DataFrame) -> Table:
+    """A frame as a table of the report."""
+    columns = []
+    for name, kind in frame.schema.items():
+        if kind.is_float():
+            columns.append(Column(name, "number", ""))
+        elif kind.is_integer():
+            columns.append(Column(name, "integer", ""))
+        else:
+            columns.append(Column(name, "text", ""))
+    return Table(title, tuple(columns), tuple(frame.iter_rows()))
+
+
+def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Banner]:
+    found = []
+    if run.model["untrained"]:
+        found.append(
+            Banner(
+                "warning",
+                "The weights of this model are random: nothing was ever learned. The figures show "
+                "what the method gives for a model that knows nothing, not a finding.",
+            )
+        )
+    if run.corpus["synthetic_speech"]:
+        found.append(
+            Banner(
+                "warning",
+                "The speech was made by a synthesiser from the text. Real recordings vary in "
+                "speaker, pace and channel, so real cross-modal similarity is lower.",
+            )
+        )
+    missing = [u for u in run.units if not store.has(u)]
+    if missing:
+        names = ", ".join(f"{u.language} {u.modality}" for u in missing)
+        found.append(Banner("warning", f"Not extracted, so not in any figure: {names}."))
+    undefined = sum(int(t["score"].is_nan().sum()) for t in tables.values())
+    if undefined:
+        found.append(
+            Banner("warning", f"{undefined} scores could not be computed; see the tables for why.")
+        )
+    warned = Counter(
+        part.partition(":")[0].strip()
+        for frame in tables.values()
+        for cell in frame["warnings"]
+        for part in cell.split(";")
+        if part.strip()
+    )
+    total = sum(t.height for t in tables.values())
+    found += [Banner("info", f"{n} of {total} scores: {what}.") for what, n in warned.most_common(4)]
+    return found
+
+
+def _counts(run: Run, store: Store) -> Table:
+    columns = (
+        Column("language", "text", "ISO 639-3"),
+        Column("name", "text", ""),
+        Column("resource", "text", "Resource level of the study"),
+        Column("modality", "text", ""),
+        Column("planned", "integer", "Sentences chosen from the corpus"),
+        Column("used", "integer", "Sentences with activations"),
+        Column("mean length", "number", "Time steps at the encoder's input"),
+    )
+    rows = []
+    for unit in sorted(run.units, key=lambda u: (u.language, u.modality)):
+        known = languages().get(unit.language)
+        used, length = 0, float("nan")
+        if store.has(unit):
+            record = store.record(unit)
+            used = len(record["sentences"])
+            length = sum(record["lengths"]) / max(used, 1)
+        rows.append(
+            (
+                unit.language,
+                known.name if known else "",
+                known.resource if known else "",
+                unit.modality,
+                len(unit.sentences),
+                used,
+                length,
+            )
+        )
+    return Table("What was compared", columns, tuple(rows))
+
+
+def _dropped(run: Run, store: Store) -> Table:
+    groups: dict[tuple[str, str, str], list[Dropped]] = {}
+    for item in run.left_out(store):
+        key = (item.language, item.modality or "both", item.reason)
+        groups.setdefault(key, []).append(item)
+    rows = tuple(
+        (
+            *key,
+            len(items),
+            ", ".join(d.sentence for d in items[:_EXAMPLES])
+            + (" …" if len(items) > _EXAMPLES else ""),
+        )
+        for key, items in sorted(groups.items())
+    )
+    columns = (
+        Column("language", "text", ""),
+        Column("modality", "text", ""),
+        Column("reason", "text", ""),
+        Column("sentences", "integer", "How many were left out for this reason"),
+        Column("ids", "text", ""),
+    )
+    return Table("What was left out, and why", columns, rows)
+
+
+def _notes(run: Run, store: Store) -> list[str]:
+    found = [*run.model["notes"], *run.corpus["notes"]]
+    done: Counter[str] = Counter()
+    for unit in run.units:
+        if store.has(unit):
+            done.update(store.record(unit)["notes"])
+    found += [f"{count} recordings: {note}." for note, count in done.most_common()]
+    found.append(f"Corpus: {run.corpus['description']} Licence: {run.corpus['licence']}.")
+    found.append(f"Model licence: {run.model['licence']}.")
+    return found
+
+
+def _environment(run: Run) -> list[tuple[str, str]]:
+    store = run.store()
+    devices = {store.record(u)["device"] for u in run.units if store.has(u)}
+    return [
+        ("made", run.made),
+        ("device", ", ".join(sorted(devices))),
+        *((f"checkpoint: {k}", v) for k, v in run.model["checkpoint"].items()),
+        *run.environment.items(),
+        ("report by", f"isogloss {__version__}"),
+    ]
+
+
+def _yaml(study: dict[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100))

@@ -1,0 +1,134 @@
+"""What a run leaves beside its activations, so that everything after extraction needs only it.
+
+OUT/
+  study.json      whose folder this is
+  run.json        the study resolved, the units, what was dropped and why
+  activations/    see ``store``
+  results/        one table per analysis, as Parquet and CSV
+  figures/        PDF and PNG
+  report.html
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from isogloss import atomic
+from isogloss.analyses.base import Contents
+from isogloss.corpora.base import Dropped, Modality
+from isogloss.errors import IsoglossError, StoreError
+from isogloss.models.base import TapPair
+from isogloss.planning import Plan
+from isogloss.provenance import environment, now
+from isogloss.store import Store, Unit, read_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as found on disk."""
+
+    folder: Path
+    study: dict[str, Any]
+    """The resolved study, as :meth:`isogloss.study.Study.model_dump` gives it."""
+    model: dict[str, Any]
+    corpus: dict[str, Any]
+    units: tuple[Unit, ...]
+    taps: dict[Modality, tuple[tuple[str, float], ...]]
+    pairs: tuple[TapPair, ...]
+    dropped: tuple[Dropped, ...]
+    environment: dict[str, str]
+    made: str
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Run":
+        """Describe a plan as the run it becomes."""
+        corpus, layout = plan.selection.corpus, plan.layout
+        return cls(
+            folder=plan.study.output,
+            study=plan.study.model_dump(mode="json"),
+            model={
+                "title": plan.study.model.title(),
+                "family": plan.study.model.family,
+                "licence": plan.study.model.info.licence,
+                "checkpoint": plan.checkpoint,
+                "untrained": layout.untrained,
+                "notes": list(layout.notes),
+            },
+            corpus={
+                "name": corpus.name,
+                "licence": corpus.licence,
+                "description": corpus.description,
+                "synthetic_speech": corpus.synthetic_speech,
+                "notes": list(corpus.notes),
+            },
+            units=plan.units,
+            taps={m: tuple((t.name, t.depth) for t in taps) for m, taps in plan.taps.items()},
+            pairs=plan.pairs,
+            dropped=plan.selection.dropped,
+            environment=environment(),
+            made=now(),
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "Run":
+        """Read the run of an output folder.
+
+        Raises:
+            IsoglossError: The folder holds no run.
+        """
+        path = folder / "run.json"
+        if not path.exists():
+            raise IsoglossError(
+                f"{folder} holds no run (there is no run.json in it); `isogloss run` makes one, "
+                "and --output says where"
+            )
+        values = read_json(path)
+        try:
+            return cls(
+                folder=folder,
+                study=values["study"],
+                model=values["model"],
+                corpus=values["corpus"],
+                units=tuple(
+                    Unit(**{**u, "taps": tuple(u["taps"]), "sentences": tuple(u["sentences"])})
+                    for u in values["units"]
+                ),
+                taps={m: tuple((n, d) for n, d in taps) for m, taps in values["taps"].items()},
+                pairs=tuple(TapPair(**p) for p in values["pairs"]),
+                dropped=tuple(Dropped(**d) for d in values["dropped"]),
+                environment=values["environment"],
+                made=values["made"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{path} is damaged ({error!r}); run the study again") from None
+
+    def write(self) -> None:
+        """Write ``run.json``."""
+        values = asdict(self)
+        del values["folder"]
+        atomic.write_json(self.folder / "run.json", values)
+
+    def store(self) -> Store:
+        """The activations of this run."""
+        return Store(self.folder)
+
+    def committed(self, store: Store) -> dict[tuple[str, Modality], Unit]:
+        """The units that are there, by language and modality."""
+        return {(u.language, u.modality): u for u in self.units if store.has(u)}
+
+    def contents(self, store: Store) -> Contents:
+        """What can be compared."""
+        units = self.committed(store)
+        return Contents(
+            sentences={k: tuple(store.record(u)["sentences"]) for k, u in units.items()},
+            taps=self.taps,
+            pairs=self.pairs,
+        )
+
+    def left_out(self, store: Store) -> Iterable[Dropped]:
+        """Everything that was not used: before extraction and during it."""
+        yield from self.dropped
+        for (language, modality), unit in self.committed(store).items():
+            for sentence, reason in store.record(unit)["failed"].items():
+                yield Dropped(language, sentence, modality, reason)

@@ -1,0 +1,86 @@
+"""A measure or an analysis written in one line: ``svcca(share=0.95, rule=linear)``.
+
+The same line stands in the study file, on the command line and in the results, where it says with
+which options a number was computed.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import yaml
+
+from isogloss.errors import StudyError
+from isogloss.registry import Registry
+from isogloss.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+_SPEC = re.compile(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+
+
+def parse(registry: Registry[S], value: Any) -> S:
+    """Make a part from its line, from a ``{name: {option: value}}`` mapping, or leave it as it is.
+
+    Raises:
+        StudyError: The name, an option or a value is unknown; the nearest match is named.
+    """
+    if isinstance(value, registry.base):
+        return value
+    if isinstance(value, dict) and len(value) == 1:
+        (name, options), *_ = value.items()
+        options = {} if options is None else options
+    else:
+        name, options = _read(registry.kind, str(value))
+    if not isinstance(options, dict):
+        raise StudyError(
+            f'{registry.kind} "{name}": options are written as key and value, '
+            f"such as {name}(option=value); got {options!r}"
+        )
+    try:
+        return registry.get(str(name))(**options)
+    except StudyError as error:
+        raise StudyError(f"{registry.kind} {value!r}: {error}" if options else str(error)) from None
+
+
+def write(registry: Registry[S], part: S) -> str:
+    """The line of a part with all its options, defaults included."""
+    name = registry.name_of(type(part))
+    options = part.model_dump(mode="json")
+    return f"{name}({', '.join(f'{k}={_plain(v)}' for k, v in options.items())})"
+
+
+def split(text: str) -> list[str]:
+    """Split a list of lines at the commas that stand outside brackets.
+
+    >>> split("svcca(share=0.9, rule=linear), cka")
+    ['svcca(share=0.9, rule=linear)', 'cka']
+    """
+    parts, depth, start = [], 0, 0
+    for i, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    return [p.strip() for p in [*parts, text[start:]] if p.strip()]
+
+
+def _read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
+    match = _SPEC.fullmatch(text)
+    if match is None:
+        raise StudyError(f'{kind} "{text}" is not written as name or name(option=value, …)')
+    name, inside = match.groups()
+    options: dict[str, Any] = {}
+    for part in split(inside or ""):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise StudyError(f'{kind} "{text}": "{part}" is not written as option=value')
+        options[key.strip()] = yaml.safe_load(value)
+    return name, options
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_plain(v) for v in value)}]"
+    return str(value)

@@ -1,0 +1,168 @@
+"""The study: one frozen description that is the YAML file, the command line and the Python call."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BeforeValidator, PlainSerializer, SerializeAsAny
+
+from isogloss import specs
+from isogloss.analyses import ANALYSES, Analysis
+from isogloss.corpora import CORPORA, CorpusSource
+from isogloss.errors import StudyError
+from isogloss.models import MODELS, ModelSource
+from isogloss.registry import Registry
+from isogloss.settings import Settings, by_role, setting
+from isogloss.similarity.base import Measure
+from isogloss.similarity.measures import MEASURES
+
+S = TypeVar("S", bound=Settings)
+
+
+def _section(registry: Registry[S], key: str) -> BeforeValidator:
+    """Choose the settings class of a section by its ``key`` and validate with it."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, str):
+            value = {key: value}
+        if not isinstance(value, dict):
+            return value
+        if key not in value:
+            section = registry.base.section
+            raise StudyError(f'"{section}.{key}" is required. Valid: {", ".join(registry.names())}')
+        return registry.get(str(value[key]))(**value)
+
+    return BeforeValidator(resolve)
+
+
+def _specs(registry: Registry[S]) -> BeforeValidator:
+    def resolve(value: Any) -> Any:
+        if isinstance(value, str):
+            value = specs.split(value)
+        if isinstance(value, registry.base | dict):
+            value = [value]
+        return tuple(specs.parse(registry, v) for v in value)
+
+    return BeforeValidator(resolve)
+
+
+def _write(registry: Registry[S]) -> PlainSerializer:
+    return PlainSerializer(lambda parts: [specs.write(registry, p) for p in parts])
+
+
+class Study(Settings):
+    """Everything that a run depends on.
+
+    Raises:
+        StudyError: A key or value is wrong; the valid ones and the nearest match are named.
+    """
+
+    corpus: Annotated[SerializeAsAny[CorpusSource], _section(CORPORA, "source")] = setting(
+        role="identity", help="The sentences; see `isogloss corpora`."
+    )
+    model: Annotated[SerializeAsAny[ModelSource], _section(MODELS, "family")] = setting(
+        role="identity", help="The model; see `isogloss models`."
+    )
+    analyses: Annotated[tuple[Analysis, ...], _specs(ANALYSES), _write(ANALYSES)] = setting(
+        ("cross_modal", "cross_lingual", "gaps"),
+        role="analysis",
+        min_length=1,
+        help="Questions to ask; see `isogloss analyses`.",
+    )
+    measures: Annotated[tuple[Measure, ...], _specs(MEASURES), _write(MEASURES)] = setting(
+        ("svcca",),
+        role="analysis",
+        min_length=1,
+        help="Similarity measures with their options; see `isogloss measures`.",
+    )
+    permutations: int = setting(
+        100, role="analysis", ge=0, help="Shuffles of the sentences behind each p-value; 0: none."
+    )
+    seed: int = setting(
+        0,
+        role="identity",
+        help="Seed of the choice among several recordings of a sentence, and of the shuffles.",
+    )
+    output: Path = setting(
+        Path("isogloss-run"), role="runtime", help="Folder of the activations, results and report."
+    )
+    title: str = setting("", role="runtime", help="Title of the report.")
+    device: str = setting(
+        "auto", role="runtime", help='Where the model runs: "cpu", "cuda", "cuda:1", "mps" or auto.'
+    )
+    batch_frames: int = setting(
+        6000,
+        role="runtime",
+        gt=0,
+        help="Largest batch, in time steps with padding (tokens of text, frames of speech).",
+    )
+    jobs: int = setting(
+        0,
+        role="runtime",
+        ge=0,
+        help="Threads that prepare inputs and compare views; 0: one a core.",
+    )
+
+    @classmethod
+    def read(cls, path: str | Path, **overrides: Any) -> "Study":
+        """Read a study from a YAML file.
+
+        Relative paths in the file count from the working folder, as on the command line.
+
+        Args:
+            path: The file.
+            overrides: Values that replace those of the file; nested keys as in
+                ``{"corpus": {"languages": ["eng"]}}``.
+
+        Raises:
+            StudyError: The file is missing, is no YAML, or holds a wrong key or value.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            hint = "`isogloss init` writes one to start from"
+            raise StudyError(f"cannot read the study {path} ({error.strerror}); {hint}") from None
+        except UnicodeDecodeError as error:
+            raise StudyError(f"{path} is not UTF-8 text ({error.reason})") from None
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise StudyError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise StudyError(f"{path} holds no settings; `isogloss init` writes a file with all")
+        try:
+            return cls(**merge(values, overrides))
+        except StudyError as error:
+            raise StudyError(f"{path}: {error}") from None
+
+    def write(self) -> str:
+        """The study as YAML with every value, defaults included."""
+        values = self.model_dump(mode="json")
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+    def identity(self) -> dict[str, Any]:
+        """What must agree for two runs to share one output folder."""
+        return {
+            "corpus": by_role(self.corpus, "identity"),
+            "model": by_role(self.model, "identity"),
+            "seed": self.seed,
+        }
+
+
+def merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested overrides over nested values.
+
+    A section whose kind is overridden starts afresh: the options of one corpus or model mean
+    nothing to another.
+    """
+    merged = dict(values)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            kind = {"corpus": "source", "model": "family"}.get(key)
+            fresh = kind in value and value[kind] != old.get(kind)
+            merged[key] = value if fresh else merge(old, value)
+        else:
+            merged[key] = value
+    return merged
