@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from isogloss.api import Outcome, UnitStatus, plan, report, results, run, status, verify
+    from isogloss.api import (
+        Outcome,
+        UnitStatus,
+        load_results,
+        plan,
+        run,
+        status,
+        verify,
+        write_report,
+    )
     from isogloss.demo import demo_study
     from isogloss.errors import IsoglossError
-    from isogloss.languages import Language, language, languages
     from isogloss.runs import Run
     from isogloss.similarity import svcca
     from isogloss.study import Study
@@ -27,16 +35,13 @@ _WHERE = {
     "Outcome": "api",
     "UnitStatus": "api",
     "plan": "api",
-    "report": "api",
-    "results": "api",
+    "load_results": "api",
+    "write_report": "api",
     "run": "api",
     "status": "api",
     "verify": "api",
     "demo_study": "demo",
     "IsoglossError": "errors",
-    "Language": "languages",
-    "language": "languages",
-    "languages": "languages",
     "Run": "runs",
     "svcca": "similarity",
     "Study": "study",
@@ -44,21 +49,18 @@ _WHERE = {
 
 __all__ = [
     "IsoglossError",
-    "Language",
     "Outcome",
     "Run",
     "Study",
     "UnitStatus",
     "demo_study",
-    "language",
-    "languages",
+    "load_results",
     "plan",
-    "report",
-    "results",
     "run",
     "status",
     "svcca",
     "verify",
+    "write_report",
 ]
 
 

@@ -24,12 +24,12 @@ __all__ = [
     "Outcome",
     "UnitStatus",
     "analyse",
+    "load_results",
     "plan",
-    "report",
-    "results",
     "run",
     "status",
     "verify",
+    "write_report",
 ]
 
 
@@ -87,7 +87,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
     failed = extract(planned, store, events)
     tables, skipped = analyse(study.output, events)
     try:
-        path = report(study.output, events)
+        path = write_report(study.output, events)
     except MissingExtraError as error:
         events.warn(f"no figures and no report: {error}")
         path = None
@@ -143,7 +143,7 @@ def analyse(
     return tables, skipped
 
 
-def results(folder: str | Path) -> dict[str, pl.DataFrame]:
+def load_results(folder: str | Path) -> dict[str, pl.DataFrame]:
     """Read the tables of a run, by analysis.
 
     Raises:
@@ -155,7 +155,7 @@ def results(folder: str | Path) -> dict[str, pl.DataFrame]:
     return {n: read(described.folder / "results", n) for n in there or names}
 
 
-def report(folder: str | Path, events: Events | None = None) -> Path:
+def write_report(folder: str | Path, events: Events | None = None) -> Path:
     """Draw the figures of a run and write its HTML report from the tables on disk.
 
     Returns:
@@ -166,19 +166,19 @@ def report(folder: str | Path, events: Events | None = None) -> Path:
         IsoglossError: The folder holds no run or no results.
     """
     from isogloss.figures import save
-    from isogloss.report import write as write_report
+    from isogloss.report import write as write_html
     from isogloss.report.content import content
 
     events = events or Silent()
     described = Run.read(Path(folder))
-    made = content(described, results(folder))
+    made = content(described, load_results(folder))
     charts = [c for section in made.sections for c in section.charts]
     with task(events, "report", len(charts) + 1, "figure"):
         for chart in charts:
             save(chart, described.folder / "figures")
             events.advance("report", 1, chart.name)
         path = described.folder / "report.html"
-        write_report(made, path)
+        write_html(made, path)
         events.advance("report", 1, path.name)
     return path
 

@@ -46,7 +46,8 @@ def write(registry: Registry[S], part: S) -> str:
     """The line of a part with all its options, defaults included."""
     name = registry.name_of(type(part))
     options = part.model_dump(mode="json")
-    return f"{name}({', '.join(f'{k}={_plain(v)}' for k, v in options.items())})"
+    inside = ", ".join(f"{k}={_plain(v)}" for k, v in options.items())
+    return f"{name}({inside})" if inside else name
 
 
 def split(text: str) -> list[str]:

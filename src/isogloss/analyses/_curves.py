@@ -1,7 +1,7 @@
 """Parts that the analyses of curves over taps share: subsets of sentences, axes, lines."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -100,7 +100,7 @@ def _x(table: pl.DataFrame, axis: Axis) -> tuple[str, ...] | tuple[float, ...]:
     return tuple(table["label" if axis.categories else "depth"])
 
 
-def _hover(rows: pl.DataFrame, place: dict[str, object], value: str, count: str) -> str:
+def _hover(rows: pl.DataFrame, place: dict[str, Any], value: str, count: str) -> str:
     usable = rows.filter(pl.col(value).is_not_nan())
     taps = ", ".join(
         f"{a} {ta} and {b} {tb}" if (a, ta) != (b, tb) else f"{a} {ta}"
@@ -112,7 +112,9 @@ def _hover(rows: pl.DataFrame, place: dict[str, object], value: str, count: str)
         return f"{taps}\nnot defined: {rows['reason'][0]}"
     ordered = usable.sort(value)
     low, high = (_pair(r, value) for r in (ordered.row(0, named=True), ordered.row(-1, named=True)))
-    null = usable.select(NULL.fill_nan(None).mean()).item()
+    null, baseline = usable.select(
+        NULL.fill_nan(None).mean().alias("null"), nan_free("baseline").mean()
+    ).row(0)
     return "\n".join(
         [
             taps,
@@ -120,16 +122,16 @@ def _hover(rows: pl.DataFrame, place: dict[str, object], value: str, count: str)
             f"lowest {low}, highest {high}",
             f"N {_span(usable, 'n')}, kept dimensions {_span(usable, 'k_a')} "
             f"and {_span(usable, 'k_b')}",
-            f"chance {null:.3f}, Gaussian baseline {usable['baseline'].mean():.3f}",
+            f"chance {null:.3f}, Gaussian baseline {baseline:.3f}",
         ]
     )
 
 
-def _pair(row: dict[str, object], value: str) -> str:
+def _pair(row: dict[str, Any], value: str) -> str:
     a, b = row["language_a"], row["language_b"]
     return f"{a if a == b else f'{a}–{b}'} {row[value]:.3f}"
 
 
 def _span(frame: pl.DataFrame, column: str) -> str:
-    low, high = frame[column].min(), frame[column].max()
+    low, high = frame.select(low=pl.col(column).min(), high=pl.col(column).max()).row(0)
     return str(low) if low == high else f"{low}–{high}"

@@ -64,7 +64,7 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         rows = frame.filter(group=modality)
         if rows.is_empty():
             return []
-        colour = MODALITIES.index(modality)  # type: ignore[arg-type]
+        colour = MODALITIES.index(modality)
         drawn = curve(
             rows, axis, modality, colour=colour, calibrated=calibrated, count="language pairs"
         )

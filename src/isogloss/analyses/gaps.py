@@ -1,6 +1,7 @@
 """Modality gap against language gap for each language at the last tap (section 3.3, Figure 5)."""
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import ClassVar
 
 import polars as pl
@@ -32,15 +33,11 @@ class Gaps(Analysis):
             return
         last = contents.pairs[-1]
         names = contents.languages("text", "speech")
-        wanted = [
-            (ViewKey(x, "text", last.text), ViewKey(x, "speech", last.speech), MODAL) for x in names
-        ]
-        for i, a in enumerate(names):
-            for b in names[i + 1 :]:
-                wanted.append((ViewKey(a, "text", last.text), ViewKey(b, "text", last.text), TEXT))
-                wanted.append(
-                    (ViewKey(a, "speech", last.speech), ViewKey(b, "speech", last.speech), SPEECH)
-                )
+        text = {x: ViewKey(x, "text", last.text) for x in names}
+        speech = {x: ViewKey(x, "speech", last.speech) for x in names}
+        wanted = [(text[x], speech[x], MODAL) for x in names]
+        for x, y in combinations(names, 2):
+            wanted += [(text[x], text[y], TEXT), (speech[x], speech[y], SPEECH)]
         own = [
             contents.common((a.language, a.modality), (b.language, b.modality))
             for a, b, _ in wanted

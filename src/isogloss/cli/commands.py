@@ -166,7 +166,7 @@ def status(
 def report(folder: Folder = _DEFAULT, /) -> int:
     """Draw the figures and write the report anew from the scores that are stored."""
     with display() as events:
-        path = api.report(folder, events)
+        path = api.write_report(folder, events)
     print(f"report: {path}")
     return 0
 

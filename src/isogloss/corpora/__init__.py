@@ -4,3 +4,5 @@ from isogloss.corpora.base import CorpusSource
 from isogloss.registry import Registry
 
 CORPORA: Registry[CorpusSource] = Registry("corpus", __name__, CorpusSource)  # type: ignore[type-abstract]
+
+__all__ = ["CORPORA", "CorpusSource"]

@@ -4,3 +4,5 @@ from isogloss.models.base import ModelSource
 from isogloss.registry import Registry
 
 MODELS: Registry[ModelSource] = Registry("model", __name__, ModelSource)  # type: ignore[type-abstract]
+
+__all__ = ["MODELS", "ModelSource"]

@@ -1,0 +1,107 @@
+"""Runs on disk with known structure, for tests of everything to the right of the store."""
+
+from itertools import product
+
+import numpy as np
+
+from isogloss.corpora.base import Dropped
+from isogloss.models.base import TapPair
+from isogloss.runs import Run
+from isogloss.settings import digest
+from isogloss.store import Unit
+from isogloss.study import Study
+
+TAPS = {
+    "text": (("in", 0.0), ("1", 0.5), ("2", 1.0)),
+    "speech": (("in", 0.0), ("1", 0.5), ("2", 1.0), ("len", 1.0)),
+}
+PAIRS = (
+    TapPair("in", "in", "in", 0.0),
+    TapPair("1", "1", "1", 0.5),
+    TapPair("2", "2", "2", 1.0),
+    TapPair("len", "2", "len", 1.0),
+)
+SHARED = {"in": 0.0, "1": 0.7, "2": 0.9, "len": 0.95}
+"""How much of a view's variance is the meaning of the sentences, at each tap."""
+
+
+def make_run(
+    folder,
+    languages=("deu", "eng", "fin", "swh"),
+    sentences=40,
+    width=16,
+    missing=(),
+    seed=0,
+    **values,
+):
+    """Write a run whose views share a meaning more and more over the taps.
+
+    Args:
+        folder: Output folder.
+        languages: Its languages.
+        sentences: Number of sentences, or {language: number}.
+        width: Features per tap.
+        missing: (language, modality) units that are planned but not there.
+        seed: Of the noise.
+        values: Fields of the study.
+    """
+    study = Study(
+        corpus={"source": "udhr", "languages": languages},
+        model={"family": "seamless", "checkpoint": "tiny"},
+        output=folder,
+        **{"permutations": 20, "jobs": 2, **values},
+    )
+    rng = np.random.default_rng(seed)
+    counts = sentences if isinstance(sentences, dict) else dict.fromkeys(languages, sentences)
+    meaning = rng.normal(size=(max(counts.values()), width))
+    units, arrays = [], {}
+    for language, modality in product(languages, ("text", "speech")):
+        ids = tuple(str(i) for i in range(counts[language]))
+        taps = tuple(tap for tap, _ in TAPS[modality])
+        unit = Unit(language, modality, digest([language, modality, seed]), taps, ids)
+        units.append(unit)
+        arrays[unit] = {
+            tap: (
+                np.sqrt(SHARED[tap]) * meaning[: len(ids)] @ _rotation(rng, width)
+                + np.sqrt(1 - SHARED[tap]) * rng.normal(size=(len(ids), width))
+            ).astype(np.float32)
+            for tap in taps
+        }
+    run = Run(
+        folder=folder,
+        study=study.model_dump(mode="json"),
+        model={
+            "title": "planted", "family": "seamless", "licence": "none",
+            "checkpoint": {"weights": "0" * 64}, "untrained": True, "notes": ["A choice."],
+        },
+        corpus={
+            "name": "planted", "licence": "none", "description": "Made for tests.",
+            "synthetic_speech": True, "notes": [],
+        },
+        units=tuple(units),
+        taps=TAPS,
+        pairs=PAIRS,
+        dropped=(Dropped("eng", "99", "speech", "eng.wav is empty", "m.jsonl row 3"),),
+        environment={"python": "3"},
+        made="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    store = run.store()
+    store.claim(study.identity())
+    for unit in units:
+        if (unit.language, unit.modality) in missing:
+            continue
+        record = {
+            "sentences": list(unit.sentences),
+            "lengths": [10] * len(unit.sentences),
+            "failed": {},
+            "notes": {},
+            "device": "cpu",
+            "seconds": 1.0,
+        }
+        store.put(unit, arrays[unit], record)
+    run.write()
+    return run
+
+
+def _rotation(rng, width):
+    return np.linalg.qr(rng.normal(size=(width, width)))[0]

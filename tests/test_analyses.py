@@ -1,0 +1,235 @@
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+from builders import PAIRS, TAPS, make_run
+from isogloss import specs
+from isogloss.analyses import ANALYSES
+from isogloss.analyses._curves import subsets
+from isogloss.analyses.base import Contents
+from isogloss.analyses.gaps import by_language
+from isogloss.api import analyse, load_results
+from isogloss.charts import Line
+from isogloss.errors import IsoglossError
+from isogloss.results import SCHEMA
+from isogloss.similarity import svcca
+
+
+def contents(counts):
+    ids = {k: tuple(str(i) for i in v) for k, v in counts.items()}
+    return Contents(ids, TAPS, PAIRS)
+
+
+def listed(line, found):
+    return list(specs.parse(ANALYSES, line).comparisons(found))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    made = make_run(tmp_path_factory.mktemp("run") / "out")
+    analyse(made.folder)
+    return made
+
+
+def test_cross_modal_lists_every_language_and_pair():
+    found = contents(
+        {(x, m): range(10) for x in ("deu", "eng") for m in ("text", "speech")}
+        | {("lao", "text"): range(10)}
+    )
+    got = listed("cross_modal", found)
+    assert len(got) == 2 * len(PAIRS)
+    assert {(c.a.tap, c.b.tap) for c in got} == {(p.text, p.speech) for p in PAIRS}
+    assert all(c.a.language == c.b.language for c in got)
+    assert [c.label for c in got[:4]] == ["in", "1", "2", "len"]
+    grid = listed("cross_modal(pairs=all)", found)
+    assert len(grid) == 2 * (len(PAIRS) + 3 * 4)
+
+
+def test_cross_lingual_lists_every_pair_of_each_modality():
+    found = contents(
+        {(x, "text"): range(10) for x in ("deu", "eng", "lao")}
+        | {(x, "speech"): range(10) for x in ("deu", "eng")}
+    )
+    got = listed("cross_lingual", found)
+    assert len(got) == 3 * 3 + 1 * 4
+    assert all(c.a.modality == c.b.modality and c.a.tap == c.b.tap for c in got)
+
+
+def test_gaps_compare_at_the_last_pair_only():
+    found = contents({(x, m): range(10) for x in "abc" for m in ("text", "speech")})
+    got = listed("gaps", found)
+    assert len(got) == 3 + 3 + 3
+    assert {(c.a.tap, c.b.tap) for c in got} == {("2", "len"), ("2", "2"), ("len", "len")}
+
+
+def test_the_rule_of_the_study_takes_the_first_n_of_each_with_n_the_smallest():
+    own = [tuple("abcde"), tuple("bcd"), tuple("xyzw")]
+    assert subsets(own, "smallest") == [tuple("abc"), tuple("bcd"), tuple("xyz")]
+    assert subsets(own, "all") == own
+    assert subsets([tuple("abcde"), tuple("bcde")], "shared") == [tuple("bcde")] * 2
+
+
+def test_a_pair_with_too_few_sentences_does_not_shrink_the_others():
+    own = [tuple("abcde"), ("a",), tuple("abcd")]
+    assert [len(s) for s in subsets(own, "smallest")] == [4, 1, 4]
+
+
+def test_tables_follow_the_schema_and_repeat_the_measure_itself(run):
+    for name, frame in load_results(run.folder).items():
+        assert dict(frame.schema) == SCHEMA
+        assert set(frame["analysis"]) == {name}
+        assert (frame["n"] == 40).all()
+        assert (frame["permutations"] == 20).all()
+    store = run.store()
+    units = run.committed(store)
+    frame = load_results(run.folder)["cross_modal"]
+    for row in frame.filter(language_a="fin").iter_rows(named=True):
+        x = store.view(units["fin", "text"], row["tap_a"])
+        y = store.view(units["fin", "speech"], row["tap_b"])
+        direct = svcca(x, y)
+        assert row["score"] == pytest.approx(direct.score, abs=1e-12)
+        assert (row["k_a"], row["k_b"]) == (direct.k_x, direct.k_y)
+        assert row["chance"] == pytest.approx(direct.chance)
+        assert row["calibrated"] == pytest.approx(
+            (row["score"] - row["null_mean"]) / (1 - row["null_mean"])
+        )
+
+
+def test_planted_similarity_rises_over_the_taps_and_starts_at_chance(run):
+    frame = load_results(run.folder)["cross_modal"]
+    means = frame.group_by("label", "position").agg(pl.col("calibrated").mean()).sort("position")
+    first, *rest = means["calibrated"]
+    assert abs(first) < 0.1
+    assert first < rest[0] < rest[1] < rest[2]
+    assert (frame.filter(label="len")["p_value"] == 1 / 21).all()
+
+
+def test_scores_do_not_depend_on_threads_or_on_what_else_is_compared(run, tmp_path):
+    alone = make_run(
+        tmp_path / "out", jobs=1, analyses="gaps", seed=0, languages=("deu", "eng", "fin", "swh")
+    )
+    analyse(alone.folder)
+    assert load_results(alone.folder)["gaps"].equals(load_results(run.folder)["gaps"])
+
+
+def test_finished_chunks_are_not_computed_again(run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    parts = sorted((folder / "results" / "parts").iterdir())
+    before = {p: p.stat().st_mtime_ns for p in parts}
+    parts[0].unlink()
+    analyse(folder)
+    after = {p: p.stat().st_mtime_ns for p in sorted((folder / "results" / "parts").iterdir())}
+    assert {p for p in before if before[p] != after[p]} == {parts[0]}
+    for name, frame in load_results(folder).items():
+        assert frame.equals(load_results(run.folder)[name])
+
+
+def test_a_changed_option_replaces_its_chunks_and_tables(run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    values = json.loads((folder / "run.json").read_text())
+    values["study"] |= {"measures": ["svcca(rule=linear)"], "analyses": ["gaps"]}
+    (folder / "run.json").write_text(json.dumps(values))
+    analyse(folder)
+    assert list(load_results(folder)) == ["gaps"]
+    assert {p.stem for p in (folder / "results").glob("*.csv")} == {"gaps"}
+    measure = load_results(folder)["gaps"]["measure"].unique().to_list()
+    assert measure == ["svcca(share=0.9, rule=linear, mean=all, epsilon=1e-10)"]
+    assert len(list((folder / "results" / "parts").iterdir())) == 3
+
+
+def test_a_language_with_too_few_sentences_is_nan_with_a_reason(tmp_path):
+    made = make_run(tmp_path / "out", sentences={"deu": 40, "eng": 30, "fin": 2, "swh": 40})
+    tables, _ = analyse(made.folder)
+    frame = tables["cross_modal"]
+    few = frame.filter(language_a="fin")
+    assert few["score"].is_nan().all()
+    assert (few["reason"] != "").all()
+    rest = frame.filter(pl.col("language_a") != "fin")
+    assert (rest["n"] == 30).all()
+    assert rest["score"].is_not_nan().all()
+    for name, table in tables.items():
+        summary = specs.parse(ANALYSES, name).summarise(table)
+        assert summary.findings
+        assert "nan" not in " ".join(summary.findings)
+
+
+def test_missing_units_are_left_out_of_the_comparisons(tmp_path):
+    made = make_run(tmp_path / "out", missing=[("fin", "speech")])
+    tables, skipped = analyse(made.folder)
+    assert skipped == []
+    assert set(tables["cross_modal"]["language_a"]) == {"deu", "eng", "swh"}
+    text = tables["cross_lingual"].filter(group="text")
+    assert "fin" in {*text["language_a"], *text["language_b"]}
+
+
+def test_nothing_to_compare_is_said(tmp_path):
+    made = make_run(tmp_path / "out", languages=("deu",), missing=[("deu", "speech")])
+    with pytest.raises(IsoglossError, match="nothing to compare"):
+        analyse(made.folder)
+
+
+def test_which_gap_is_larger_follows_the_best_partner():
+    def row(kind, a, b, score):
+        empty = dict.fromkeys(SCHEMA, None)
+        return {
+            **empty, "group": kind, "language_a": a, "language_b": b, "score": score,
+            "calibrated": score / 2, "n": 9, "chance": 0.1, "null_mean": 0.1, "permutations": 5,
+        }  # fmt: skip
+
+    frame = pl.DataFrame(
+        [
+            row("cross-modal", "deu", "deu", 0.5),
+            row("cross-modal", "eng", "eng", 0.7),
+            row("cross-modal", "fin", "fin", 0.9),
+            row("cross-lingual text", "deu", "eng", 0.6),
+            row("cross-lingual text", "deu", "fin", 0.4),
+            row("cross-lingual text", "eng", "fin", 0.3),
+        ],
+        schema=SCHEMA,
+    )
+    table = by_language(frame)
+    assert dict(table.select("language", "larger gap").iter_rows()) == {
+        "deu": "modality", "eng": "language", "fin": "language",
+    }  # fmt: skip
+    deu = table.filter(language="deu").row(0, named=True)
+    assert (deu["cross-lingual text lowest"], deu["cross-lingual text highest"]) == (0.4, 0.6)
+    assert deu["cross-lingual text"] == pytest.approx(0.5)
+    assert deu["cross-lingual text partners"] == 2
+
+
+@pytest.mark.parametrize("name", ["cross_modal(pairs=all)", "cross_lingual", "gaps"])
+def test_every_figure_shows_chance_and_names_its_axes(run, tmp_path, name):
+    made = make_run(tmp_path / "out", analyses=[name])
+    tables, _ = analyse(made.folder)
+    (frame,) = tables.values()
+    summary = specs.parse(ANALYSES, name).summarise(frame)
+    for chart in summary.charts:
+        assert chart.caption
+        raw = chart.name in ("cross_modal", "cross_lingual", "gaps")
+        for panel in chart.panels:
+            assert panel.x.label
+            assert panel.y.label
+            if raw and "alibrated" not in panel.y.label + panel.title:
+                roles = {m.role for m in panel.marks}
+                assert {"data", "chance", "baseline"} <= roles, panel.title
+            for mark in panel.marks:
+                if isinstance(mark, Line):
+                    assert len(mark.x) == len(mark.y) == len(mark.hover)
+                    assert np.isfinite(mark.y).all()
+
+
+def test_the_tap_after_the_adaptor_is_marked(run):
+    frame = load_results(run.folder)["cross_modal"]
+    chart = specs.parse(ANALYSES, "cross_modal").summarise(frame).charts[0]
+    line = chart.panels[0].marks[0]
+    assert line.x == ("in", "1", "2", "len")
+    assert line.emphasis == (False, False, False, True)
+    assert "lowest" in line.hover[0]
+    assert "N 40" in line.hover[0]
+    assert "kept dimensions" in line.hover[0]
+    assert "chance" in line.hover[0]
