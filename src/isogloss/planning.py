@@ -69,11 +69,9 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         seed=study.seed,
     )
     selection, contents = _identify(selection, study.jobs, events)
-    model = {**by_role(study.model, "identity"), "checkpoint": fingerprint}
-    # The name under which a checkpoint was found says nothing about what is in it.
-    for name in ("checkpoint", "text", "speech", "revision", "text_revision", "speech_revision"):
-        if name != "checkpoint":
-            model.pop(name, None)
+    settings = by_role(study.model, "identity")
+    model = {k: v for k, v in settings.items() if k not in study.model.located_by}
+    model["checkpoint"] = fingerprint
     units = []
     for (language, modality), items in selection.items.items():
         names = tuple(t.name for t in taps[modality])

@@ -27,7 +27,7 @@ class TapSpec:
     module: str
     """Dotted path below the root module, as in :meth:`torch.nn.Module.get_submodule`."""
     where: Literal["in", "out"] = "out"
-    """Read the first argument of the module's call, or what it returns."""
+    """Read what the module's call gets (its first argument, or ``hidden_states``), or returns."""
     length: str = "time"
     """Which of the masks given to :meth:`Recorder.pooling` belongs to this tap."""
 
@@ -119,7 +119,7 @@ def _attach(
 
     if tap.where == "in":
         return module.register_forward_pre_hook(
-            lambda _, args, kwargs: take(args[0] if args else next(iter(kwargs.values()), None)),
+            lambda _, args, kwargs: take(args[0] if args else kwargs.get("hidden_states")),
             with_kwargs=True,
         )
     return module.register_forward_hook(lambda _, args, output: take(output))

@@ -18,9 +18,13 @@ from isogloss.similarity.measures import MEASURES
 
 S = TypeVar("S", bound=Settings)
 
+KINDS = {"corpus": "source", "model": "family"}
+"""The key of each section that says which kind of part its other keys belong to."""
 
-def _section(registry: Registry[S], key: str) -> BeforeValidator:
-    """Choose the settings class of a section by its ``key`` and validate with it."""
+
+def _section(registry: Registry[S]) -> BeforeValidator:
+    """Choose the settings class of a section by its kind and validate with it."""
+    key = KINDS[registry.base.section]
 
     def resolve(value: Any) -> Any:
         if isinstance(value, str):
@@ -57,10 +61,10 @@ class Study(Settings):
         StudyError: A key or value is wrong; the valid ones and the nearest match are named.
     """
 
-    corpus: Annotated[SerializeAsAny[CorpusSource], _section(CORPORA, "source")] = setting(
+    corpus: Annotated[SerializeAsAny[CorpusSource], _section(CORPORA)] = setting(
         role="identity", help="The sentences; see `isogloss corpora`."
     )
-    model: Annotated[SerializeAsAny[ModelSource], _section(MODELS, "family")] = setting(
+    model: Annotated[SerializeAsAny[ModelSource], _section(MODELS)] = setting(
         role="identity", help="The model; see `isogloss models`."
     )
     analyses: Annotated[tuple[Analysis, ...], _specs(ANALYSES), _write(ANALYSES)] = setting(
@@ -142,10 +146,11 @@ class Study(Settings):
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
     def identity(self) -> dict[str, Any]:
-        """What must agree for two runs to share one output folder."""
+        """What must agree, beside the checkpoint's content, for two runs to share a folder."""
+        model = by_role(self.model, "identity")
         return {
             "corpus": by_role(self.corpus, "identity"),
-            "model": by_role(self.model, "identity"),
+            "model": {k: v for k, v in model.items() if k not in self.model.located_by},
             "seed": self.seed,
         }
 
@@ -160,7 +165,7 @@ def merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     for key, value in overrides.items():
         old = merged.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
-            kind = {"corpus": "source", "model": "family"}.get(key)
+            kind = KINDS.get(key)
             fresh = kind in value and value[kind] != old.get(kind)
             merged[key] = value if fresh else merge(old, value)
         else:

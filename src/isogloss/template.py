@@ -9,10 +9,12 @@ from pydantic.fields import FieldInfo
 
 from isogloss.corpora import CORPORA
 from isogloss.models import MODELS
+from isogloss.registry import Registry
 from isogloss.settings import Settings
-from isogloss.study import Study
+from isogloss.study import KINDS, Study
 
 _WIDTH = 92
+_REGISTRIES: dict[str, Registry[Any]] = {"corpus": CORPORA, "model": MODELS}
 
 
 def template(corpus: str, model: str) -> str:
@@ -24,8 +26,8 @@ def template(corpus: str, model: str) -> str:
         StudyError: There is no such corpus or model.
     """
     parts: dict[str, tuple[str, str, type[Settings]]] = {
-        "corpus": ("source", corpus, CORPORA.get(corpus)),
-        "model": ("family", model, MODELS.get(model)),
+        "corpus": (KINDS["corpus"], corpus, CORPORA.get(corpus)),
+        "model": (KINDS["model"], model, MODELS.get(model)),
     }
     lines = ["# An Isogloss study. `isogloss plan` says what it would do, `isogloss run` does it."]
     for name, info in Study.model_fields.items():
@@ -34,11 +36,16 @@ def template(corpus: str, model: str) -> str:
             lines.append(f"{name}: {_value(info)}")
             continue
         key, kind, settings = parts[name]
-        lines.append(f"{name}:")
-        for field, declared in settings.model_fields.items():
+        others = ", ".join(n for n in _REGISTRIES[name].names() if n != kind)
+        lines += [
+            f"{name}:",
+            f"  # `isogloss init --{name}` writes the settings of another one ({others}).",
+            f"  {key}: {kind}",
+        ]
+        fields = [f for f in settings.model_fields.items() if f[0] != key]
+        for field, declared in sorted(fields, key=lambda f: not f[1].is_required()):
             lines += _comment(declared, "  ")
-            value = kind if field == key else _value(declared)
-            lines.append(f"  {field}: {value}".rstrip())
+            lines.append(f"  {field}: {_value(declared)}".rstrip())
     return "\n".join(lines) + "\n"
 
 

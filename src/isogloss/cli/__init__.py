@@ -15,6 +15,7 @@ app = App(
     help="Show where languages and modalities meet inside a speech-text foundation model.",
     help_epilogue="Start with `isogloss demo`. Then `isogloss init` writes a study to fill in, "
     "`isogloss plan` says what it would do, and `isogloss run` does it.",
+    help_format="plaintext",
     version=__version__,
     version_flags=["--version"],
 )

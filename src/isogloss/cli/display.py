@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 _EVERY = 10.0
+_SHORT = 1.0
 
 
 class _Rate(ProgressColumn):
@@ -112,8 +114,10 @@ class Lines:
             self._show(task, line, clock, detail)
 
     def finish(self, task: str) -> None:
-        """Print the last line."""
-        self._show(task, self._tasks.pop(task), time.monotonic(), "")
+        """Print the last line, unless the task took no time to speak of."""
+        line, clock = self._tasks.pop(task), time.monotonic()
+        if clock - line.began >= _SHORT:
+            self._show(task, line, clock, "")
 
     def note(self, message: str) -> None:
         """Print a line."""
@@ -151,11 +155,13 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
                 200, sum(max(map(len, c), default=0) + 3 for c in zip(columns, *rows, strict=True))
             )
         )
-    table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
+    if title:
+        console.print(title, markup=False, highlight=False)
     console.print(table)
 
 

@@ -7,13 +7,15 @@ from cyclopts import Parameter
 
 from isogloss.analyses import ANALYSES
 from isogloss.cli.display import show_table
+from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
 from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
-from isogloss.selection import select, summary
+from isogloss.selection import Summary, select, summary
 from isogloss.settings import Settings
 from isogloss.similarity.measures import MEASURES
+from isogloss.study import KINDS
 
 
 def models() -> None:
@@ -149,12 +151,10 @@ def show(
 ) -> None:
     """Count sentences, hours, duplicates and common sentences of a corpus."""
     named: dict[str, Any] = {"languages": languages} if languages else {}
-    if where in CORPORA.names():
-        source = CORPORA.get(where)(source=where, **named)
-    elif Path(where).suffix:
-        source = CORPORA.get("manifest")(source="manifest", path=where, **named)
+    if where not in CORPORA.names() and Path(where).suffix:
+        source = CORPORA.get("manifest")(path=where, **named)
     else:
-        source = CORPORA.get(where)(source=where)
+        source = CORPORA.get(where)(**named)
     corpus = source.load()
     selection = select(
         corpus,
@@ -180,8 +180,28 @@ def show(
         )
 
 
-def _summary(found: Any) -> None:
-    raise NotImplementedError
+def _summary(found: Summary) -> None:
+    show_table(
+        "",
+        ["language", "text", "speech", "both", "hours", "duplicates", "further recordings",
+         "unreadable"],
+        [
+            [x.language, str(x.text), str(x.speech), str(x.both), f"{x.hours:.2f}",
+             str(x.duplicates), str(x.extra), str(x.unreadable)]
+            for x in found.languages
+        ],
+    )  # fmt: skip
+    for modality, overlap in found.overlaps.items():
+        show_table(
+            f"Sentences that two languages share, {modality}",
+            ["", *overlap.languages],
+            [
+                [name, *map(str, row)]
+                for name, row in zip(overlap.languages, overlap.shared, strict=True)
+            ],
+        )
+        print(f"{overlap.common} sentences are in all {len(overlap.languages)} ({modality})")
+    print(f"{found.common} sentences are in all languages and modalities")
 
 
 def _settings(registry: Registry[Any]) -> None:
@@ -189,9 +209,9 @@ def _settings(registry: Registry[Any]) -> None:
     for name in registry.names():
         part: type[Settings] = registry.get(name)
         for field, info in part.model_fields.items():
-            if field in ("source", "family"):
+            if field in KINDS.values():
                 continue
-            default = "required" if info.is_required() else str(info.get_default())
+            default = "required" if info.is_required() else show_value(info.get_default())
             rows.append([name, field, default, info.description or ""])
     if rows:
         show_table("Options", [registry.kind, "option", "default", "what it does"], rows)

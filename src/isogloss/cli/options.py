@@ -11,7 +11,7 @@ from isogloss.corpora import CORPORA
 from isogloss.errors import StudyError
 from isogloss.models import MODELS
 from isogloss.registry import Registry
-from isogloss.study import Study
+from isogloss.study import KINDS, Study
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,12 +30,11 @@ def schema() -> Iterator[tuple[str, Any, str]]:
             for field, declared in SECTIONS[name].get(part).model_fields.items():
                 merged.setdefault(field, []).append((part, declared))
         parts = SECTIONS[name].names()
-        kind = {"corpus": "source", "model": "family"}[name]
         for field, uses in merged.items():
             declared = uses[0][1]
             text = _help(declared.annotation, declared.description, declared.default)
-            if field == kind:
-                text = f"{declared.description} One of: {', '.join(parts)}."
+            if field == KINDS[name]:
+                text = f"Kind of {name}. One of: {', '.join(parts)}."
             elif len(uses) < len(parts):
                 text = f"[{', '.join(p for p, _ in uses)}] {text}"
             yield f"{name}.{field}", declared.annotation, text
@@ -116,7 +115,7 @@ def _help(annotation: Any, description: str | None, default: Any) -> str:
     if words:
         text += f" One of: {', '.join(words)}."
     if _is_default(default):
-        text += f" [default: {_show(default)}]"
+        text += f" [default: {show_value(default)}]"
     return text
 
 
@@ -129,7 +128,10 @@ def _is_default(default: Any) -> bool:
     return type(default).__name__ != "PydanticUndefinedType" and default not in (None, "", ())
 
 
-def _show(default: Any) -> str:
+def show_value(default: Any) -> str:
+    """A setting's value as one would type it."""
     if isinstance(default, tuple):
         return ",".join(str(v) for v in default)
-    return str(default)
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None else str(default)
