@@ -13,7 +13,8 @@ class Toy(Settings):
 
 
 def test_unknown_key_names_section_nearest_and_valid_ones():
-    with pytest.raises(StudyError, match=r'unknown key of "toy" "sise"; did you mean "size"\?') as e:
+    message = r'unknown key of "toy" "sise"; did you mean "size"\?'
+    with pytest.raises(StudyError, match=message) as e:
         Toy(path="x", sise=3)
     assert "Valid: size, names, path" in str(e.value)
 

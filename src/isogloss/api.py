@@ -75,6 +75,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
     planned = plan(study, events)
     described = Run.of(planned)
     store = described.store()
+    fresh = not (study.output / "study.json").exists()
     store.claim({**study.identity(), "checkpoint": planned.checkpoint})
     pending = planned.pending(store)
     if len(pending) < len(planned.units):
@@ -84,7 +85,12 @@ def run(study: Study, events: Events | None = None) -> Outcome:
             + ("" if pending else ", nothing to extract")
         )
     described.write()
-    failed = extract(planned, store, events)
+    try:
+        failed = extract(planned, store, events)
+    except IsoglossError:
+        if fresh:
+            store.release(planned.units)
+        raise
     tables, skipped = analyse(study.output, events)
     try:
         path = write_report(study.output, events)

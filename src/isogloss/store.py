@@ -11,7 +11,8 @@ processes that race on one unit cannot leave a record beside the other's data.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,15 @@ class Store:
                 f"{self.root} holds another study. It differs in {'; '.join(differing)}. "
                 "Choose another output folder, or delete this one"
             )
+
+    def release(self, units: Iterable[Unit]) -> None:
+        """Give the folder back if none of the units is in it, as if it had never been claimed."""
+        if any(self.has(u) or self.failure(u) for u in units):
+            return
+        for name in ("study.json", "run.json"):
+            (self.root / name).unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            self.root.rmdir()
 
     def has(self, unit: Unit) -> bool:
         """Whether a unit is committed: its record is valid and its data file has the right size."""

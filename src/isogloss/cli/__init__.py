@@ -16,6 +16,7 @@ app = App(
     help_epilogue="Start with `isogloss demo`. Then `isogloss init` writes a study to fill in, "
     "`isogloss plan` says what it would do, and `isogloss run` does it.",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
     version=__version__,
     version_flags=["--version"],
 )

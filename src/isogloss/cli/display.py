@@ -70,11 +70,12 @@ class Bars:
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""
-        self._progress.console.print(escape(message))
+        self._progress.console.print(message, markup=False, highlight=False)
 
     def warn(self, message: str) -> None:
         """Print a warning above the bars."""
-        self._progress.console.print(f"[yellow]warning:[/] {escape(message)}")
+        text = f"[yellow]warning:[/] {escape(message)}"
+        self._progress.console.print(text, highlight=False)
 
 
 @dataclass

@@ -125,6 +125,8 @@ class ModelSource(Settings, ABC):
 
     info: ClassVar[ModelInfo]
     section: ClassVar[str] = "model"
+    located_by: ClassVar[frozenset[str]] = frozenset({"checkpoint", "revision"})
+    """Settings that only say where the checkpoint is: its content is in :meth:`fingerprint`."""
 
     family: str = setting(role="identity", help="Kind of model; see `isogloss models`.")
     taps: Annotated[TapChoice | tuple[str, ...], one_of_or_names("all", "paper")] = setting(

@@ -66,7 +66,7 @@ def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: b
     )
     return Section(
         title=f"{analysis.title}: {measure}" if several else analysis.title,
-        text=(analysis.question, *summary.findings),
+        text="\n\n".join([analysis.question, *summary.findings]),
         charts=charts,
         tables=tuple(table(title, frame) for title, frame in summary.tables),
     )
@@ -120,7 +120,9 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
         if part.strip()
     )
     total = sum(t.height for t in tables.values())
-    found += [Banner("info", f"{n} of {total} scores: {what}.") for what, n in warned.most_common(4)]
+    found += [
+        Banner("info", f"{n} of {total} scores: {what}.") for what, n in warned.most_common(4)
+    ]
     return found
 
 

@@ -1,0 +1,305 @@
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+from builders import make_run
+from isogloss.api import analyse
+from isogloss.cli import call
+from isogloss.cli.display import Bars, Lines, size, span
+
+soundfile = pytest.importorskip("soundfile")
+
+TINY = ["--model.family", "seamless", "--model.checkpoint", "tiny"]
+
+
+def one_line(capsys):
+    """The one message of a failed command."""
+    error = capsys.readouterr().err.strip()
+    assert "Traceback" not in error
+    return " ".join(error.split())
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """Six sentences in two languages, spoken as noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for language in ("eng", "deu"):
+        for i in range(6):
+            path = tmp_path / f"{language}{i}.wav"
+            soundfile.write(path, 0.1 * rng.normal(size=16_000 + 800 * i), 16_000)
+            text = f"sentence number {i} in {language} " + "word " * i
+            rows.append({"id": i, "lang": language, "text": text, "audio_filepath": path.name})
+    file = tmp_path / "m.jsonl"
+    file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return file
+
+
+def run(manifest, *more, model=TINY):
+    corpus = ["--corpus.source", "manifest", "--corpus.path", str(manifest)]
+    return call(["run", *corpus, *model, "--output", str(manifest.parent / "out"), *more])
+
+
+def rewrite(manifest, change):
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    change(rows)
+    manifest.write_text("".join(json.dumps(r) + "\n" for r in rows))
+
+
+def test_run_on_a_manifest_and_look_at_it(manifest, capsys):
+    folder = manifest.parent / "out"
+    assert run(manifest) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert call(["status", str(folder)]) == 0
+    assert "4 of 4 units done, 0 failed" in capsys.readouterr().out
+    assert call(["status", str(folder), "--json"]) == 0
+    assert {r["state"] for r in json.loads(capsys.readouterr().out)} == {"done"}
+    assert call(["verify", str(folder)]) == 0
+    assert "0 problems" in capsys.readouterr().out
+    (folder / "report.html").unlink()
+    assert call(["report", str(folder)]) == 0
+    assert (folder / "report.html").exists()
+    capsys.readouterr()
+    assert run(manifest) == 0
+    assert "resuming: 4 of 4 units are in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--corpus.languages", "eng,dau"], 2, 'unknown language "dau"; did you mean "deu"'),
+        (["--corpus.languages", "eng,fin"], 1, "fin"),
+        (["--model.family", "seemless"], 2, 'unknown model "seemless"; did you mean "seamless"'),
+        (["--model.taps", "in,7x"], 1, 'unknown tap "7x"'),
+        (["--model.taps", "lenn"], 1, 'unknown tap "lenn"; did you mean "len"'),
+        (["--measures", "svca"], 2, 'unknown measure "svca"; did you mean "svcca"'),
+        (["--measures", "svcca(rule=sqared)"], 2, 'did you mean "squared"'),
+        (["--analyses", "cross-modal"], 2, 'did you mean "cross_modal"'),
+        (["--corpus.pth", "x"], 2, "Did you mean --corpus.path?"),
+        (["--model.pool-special-tokens", "--seed", "one"], 2, "seed: .*got 'one'"),
+        (["--device", "cudo"], 1, "cudo"),
+    ],
+)
+def test_wrong_options_get_one_message_and_write_nothing(manifest, capsys, options, code, message):
+    model = () if "--model.family" in options else TINY
+    assert run(manifest, *options, model=model) == code
+    assert re.search(message, one_line(capsys))
+    assert not (manifest.parent / "out").exists()
+
+
+def _drop_language(rows):
+    for row in rows:
+        del row["lang"]
+
+
+def _twice(rows):
+    rows.append({**rows[0]})
+
+
+def _two_texts(rows):
+    rows.append({**rows[0], "text": "something else", "audio_filepath": "eng1.wav"})
+
+
+def _no_shared_ids(rows):
+    for row in rows:
+        if row["lang"] == "deu":
+            row["id"] = f"d{row['id']}"
+
+
+def _no_audio(rows):
+    for row in rows:
+        row["audio_filepath"] = "elsewhere/" + row["audio_filepath"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_drop_language, r"m\.jsonl.*lang"),
+        (_twice, r"m\.jsonl.*(twice|also|already).*"),
+        (_two_texts, r"m\.jsonl.*two.*text|differ"),
+        (_no_shared_ids, r"share no"),
+        (_no_audio, r"elsewhere"),
+    ],
+)
+def test_wrong_manifests_get_one_message_and_write_nothing(manifest, capsys, change, message):
+    rewrite(manifest, change)
+    assert run(manifest) == 1
+    assert re.search(message, one_line(capsys))
+    assert not (manifest.parent / "out").exists()
+
+
+def test_bad_recordings_are_left_out_and_named(manifest, capsys):
+    folder = manifest.parent
+    (folder / "eng0.wav").unlink()
+    (folder / "eng1.wav").write_bytes(b"this is no recording")
+    soundfile.write(folder / "deu0.wav", np.zeros(0), 16_000)
+    high = 0.1 * np.random.default_rng(1).normal(size=(30_000, 2))
+    soundfile.write(folder / "deu2.wav", high, 44_100)
+    assert run(manifest) == 0
+    capsys.readouterr()
+    report = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    for name in ("eng0.wav", "eng1.wav", "deu0.wav"):
+        assert name in report
+    assert "44.1 kHz" in report
+    assert call(["corpus", "show", str(manifest)]) == 0
+    assert "eng0.wav" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_folder_that_is_no_checkpoint(manifest, capsys):
+    (manifest.parent / "empty").mkdir()
+    model = ["--model.family", "seamless", "--model.checkpoint", str(manifest.parent / "empty")]
+    assert run(manifest, model=model) == 1
+    assert "config.json" in one_line(capsys)
+    assert not (manifest.parent / "out").exists()
+
+
+def test_a_checkpoint_with_missing_weights_is_never_random(manifest, capsys):
+    from safetensors.numpy import load_file, save_file
+
+    from isogloss.models._tiny import tiny_seamless
+
+    folder = manifest.parent / "broken"
+    tiny_seamless(folder)
+    weights = load_file(folder / "model.safetensors")
+    lost = "speech_encoder.encoder.layers.0.ffn1.intermediate_dense.weight"
+    del weights[lost]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model = ["--model.family", "seamless", "--model.checkpoint", str(folder)]
+    assert run(manifest, "--corpus.modalities", "speech", model=model) == 1
+    assert "encoder.layers.0.ffn1.intermediate_dense.weight" in one_line(capsys)
+    assert not (manifest.parent / "out").exists()
+
+
+def test_another_study_in_the_folder(manifest, capsys):
+    assert run(manifest) == 0
+    capsys.readouterr()
+    assert run(manifest, "--model.dtype", "float16") == 1
+    assert "holds another study. It differs in model.dtype" in one_line(capsys)
+
+
+def test_usage_errors(capsys, tmp_path):
+    assert call(["rn"]) == 2
+    assert "run" in one_line(capsys)
+    assert call(["run"]) == 2
+    assert "isogloss init" in one_line(capsys)
+    assert call(["run", str(tmp_path / "none.yaml")]) == 2
+    assert "cannot read the study" in one_line(capsys)
+    assert call(["status", str(tmp_path)]) == 1
+    assert "holds no run" in one_line(capsys)
+
+
+def test_init_plan_and_overrides(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert call(["init", "--corpus", "udhr"]) == 0
+    assert call(["init"]) == 2
+    assert "exists already" in one_line(capsys)
+    options = ["--corpus.languages", "eng,deu", "--model.checkpoint", "tiny"]
+    assert call(["plan", "study.yaml", *options]) == 0
+    assert "4 of 4 units to make" in capsys.readouterr().out
+    assert call(["plan", "study.yaml", *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["estimate"]["pending"] == 4
+    assert found["estimate"]["seconds"] > 0
+    assert {u["sentences"] for u in found["units"]} == {63}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["study.yaml"]
+    assert yaml.safe_load((tmp_path / "study.yaml").read_text())["corpus"]["source"] == "udhr"
+
+
+def test_init_refuses_unknown_parts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert call(["init", "--model", "tower"]) == 2
+    assert 'did you mean "towers"' in one_line(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_verify_names_what_is_wrong(tmp_path, capsys):
+    made = make_run(tmp_path / "out")
+    next((made.folder / "activations").glob("*.safetensors")).write_bytes(b"0")
+    assert call(["verify", str(made.folder)]) == 1
+    assert "bytes instead of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", ["models", "corpora", "measures", "analyses", "languages", "list"]
+)
+def test_listings(command, capsys):
+    assert call([command]) == 0
+    text = capsys.readouterr().out
+    expected = {
+        "models": ["seamless", "CC-BY-NC-4.0"],
+        "corpora": ["manifest", "udhr"],
+        "measures": ["svcca", "orthogonal"],
+        "analyses": ["cross_modal", "gaps"],
+        "languages": ["deu", "de_de", "deu_Latn"],
+        "list": ["seamless", "udhr", "svcca", "gaps"],
+    }[command]
+    assert all(word in text for word in expected)
+
+
+def test_languages_takes_any_code(capsys):
+    assert call(["languages", "de_de", "zho_Hans"]) == 0
+    text = capsys.readouterr().out
+    assert "German" in text
+    assert "Mandarin" in text
+    assert "Finnish" not in text
+
+
+def test_an_interrupt_exits_130(tmp_path):
+    command = [sys.executable, "-m", "isogloss", "demo", "--output", str(tmp_path / "o")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in error
+    assert "Traceback" not in error
+
+
+def test_a_bug_keeps_its_traceback(tmp_path, monkeypatch):
+    made = make_run(tmp_path / "out")
+    analyse(made.folder)
+    monkeypatch.setattr("isogloss.api.load_results", lambda folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        call(["report", str(made.folder)])
+
+
+def test_a_closed_pipe_is_no_bug():
+    pipe = f"{sys.executable} -m isogloss languages | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_displays_show_rates_and_ends():
+    from rich.console import Console
+
+    for kind in (Bars, Lines):
+        text = io.StringIO()
+        console = Console(file=text, force_terminal=kind is Bars, width=200)
+        with kind(console) as events:
+            events.start("extract", 10, "sentence")
+            events.advance("extract", 4, "deu [speech]")
+            time.sleep(1.1)
+            events.advance("extract", 6)
+            events.finish("extract")
+            events.note("a [note]")
+            events.warn("a warning")
+        shown = text.getvalue()
+        assert "extract" in shown
+        assert "sentence" in shown
+        assert "a [note]" in shown
+        assert "a warning" in shown
+
+
+def test_sizes_and_spans():
+    assert [size(x) for x in (12, 1500, 2.5e6, 8.7e9, 1e13)] == [
+        "12 B", "1.5 kB", "2.5 MB", "8.7 GB", "10.0 TB",
+    ]  # fmt: skip
+    assert [span(x) for x in (0.2, 45, 600, 7200)] == ["1 s", "45 s", "10 min", "2.0 h"]

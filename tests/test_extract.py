@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from isogloss.corpora.base import Recording, Utterance
+from isogloss.errors import ItemError
+from isogloss.extract import encode
+from isogloss.languages import language
+from isogloss.models.base import Features, Tap, Tower
+
+ENG = language("eng")
+
+
+class Counter(Tower):
+    """Pools the character codes of a text; fails in the ways that models fail."""
+
+    modality = "text"
+    taps = (Tap("in", 2, 0.0), Tap("1", 3, 1.0))
+
+    def __init__(self, memory=10**9, max_batch=None):
+        self.memory, self.max_batch = memory, max_batch
+        self.batches = []
+
+    def features(self, item, spoken):
+        assert spoken is ENG
+        if "refused" in item:
+            raise ItemError("no token is left")
+        codes = np.array([ord(c) for c in item], dtype=np.float32)
+        return Features({"codes": codes}, len(codes), "shouted" if item.isupper() else "")
+
+    def encode(self, batch):
+        longest = max(f.length for f in batch)
+        if longest * len(batch) > self.memory:
+            raise type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")
+        self.batches.append([f.length for f in batch])
+        means = np.array([f.values["codes"].mean() for f in batch], dtype=np.float32)
+        one = np.where(means > 1000, np.nan, means)
+        return {"in": np.stack([means, means], 1), "1": np.stack([one, one, one], 1)}
+
+
+def rows(*texts):
+    return [Utterance(str(i), "eng", text) for i, text in enumerate(texts)]
+
+
+TEXTS = ["a" * n for n in (5, 1, 9, 3, 7, 2, 8)]
+
+
+def test_rows_come_back_in_the_order_of_the_sentences():
+    tower = Counter()
+    texts = ["b", "aaaa", "cc"]
+    found = encode(tower, rows(*texts), ENG, budget=100)
+    assert found.sentences == ["0", "1", "2"]
+    assert found.lengths == [1, 4, 2]
+    np.testing.assert_array_equal(found.arrays["in"][:, 0], [98, 97, 99])
+    assert found.arrays["1"].shape == (3, 3)
+    assert found.arrays["1"].dtype == np.float32
+
+
+@pytest.mark.parametrize("budget", [9, 12, 20, 1000])
+def test_batches_stay_within_the_budget_and_run_longest_first(budget):
+    tower = Counter()
+    encode(tower, rows(*TEXTS), ENG, budget=budget)
+    assert all(max(b) * len(b) <= budget for b in tower.batches)
+    lengths = [n for b in tower.batches for n in b]
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(lengths) == len(TEXTS)
+
+
+def test_an_item_larger_than_the_budget_runs_alone():
+    tower = Counter()
+    encode(tower, rows("a" * 50, "a", "a"), ENG, budget=10)
+    assert tower.batches == [[50], [1, 1]]
+
+
+def test_the_towers_own_limit_holds():
+    tower = Counter(max_batch=2)
+    encode(tower, rows(*TEXTS), ENG, budget=1000)
+    assert max(map(len, tower.batches)) == 2
+
+
+def test_batches_that_do_not_fit_are_halved_and_the_rest_goes_on():
+    small, large = Counter(memory=18), Counter()
+    a = encode(small, rows(*TEXTS, "a" * 30), ENG, budget=1000)
+    b = encode(large, rows(*TEXTS), ENG, budget=1000)
+    assert all(max(n) * len(n) <= 18 for n in small.batches)
+    assert a.failed == {"7": "does not fit in memory (30 time steps)"}
+    assert a.sentences == b.sentences
+    np.testing.assert_array_equal(a.arrays["1"], b.arrays["1"])
+
+
+def test_failed_sentences_are_named_and_the_others_stay():
+    found = encode(Counter(), rows("fine", "refused", "✓✓✓", "GOOD"), ENG, budget=100)
+    assert found.sentences == ["0", "3"]
+    assert found.failed == {
+        "1": "no token is left",
+        "2": 'the model gives NaN or infinity at tap "1"',
+    }
+    assert found.notes == {"shouted": 1}
+    assert len(found.arrays["in"]) == 2
+
+
+def test_errors_of_the_model_are_not_hidden():
+    class Broken(Counter):
+        def encode(self, batch):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        encode(Broken(), rows("a"), ENG, budget=10)
+
+
+def test_recordings_that_cannot_be_read_are_named():
+    class Clip:
+        name = "x.wav"
+
+        def __init__(self, n):
+            self.n = n
+
+        def seconds(self):
+            if self.n == 1:
+                raise ItemError("x.wav is missing")
+            return float(self.n)
+
+        def read(self):
+            if self.n == 2:
+                raise ItemError("x.wav is empty")
+            return Recording(np.full(self.n, 98, np.float32), "resampled")
+
+    class Listener(Counter):
+        modality = "speech"
+
+        def features(self, item, spoken):
+            return Features({"codes": item}, len(item))
+
+    utterances = [Utterance(str(n), "eng", clip=Clip(n)) for n in (1, 2, 3, 4)]
+    done = []
+    found = encode(Listener(), utterances, ENG, budget=100, advance=done.append)
+    assert found.sentences == ["3", "4"]
+    assert found.failed == {"1": "x.wav is missing", "2": "x.wav is empty"}
+    assert found.notes == {"resampled": 2}
+    assert sum(done) == 4
