@@ -1,0 +1,128 @@
+"""Canonical correlations of two decomposed views: the cut, the coefficients, means and the null."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isogloss.similarity.chance import CUT, Mean
+from isogloss.similarity.threads import one_thread
+from isogloss.similarity.view import Decomposition
+
+Rule = Literal["squared", "linear"]
+Floats = NDArray[np.float64]
+
+TIE = 1e-12
+"""Relative difference below which a sum has reached a share, so rounding does not decide a cut."""
+SAME = 1e-7
+"""Scores closer than this are equal: epsilon alone moves saturated ones by as much."""
+BLOCK = 2**21
+"""Largest number of values in a block of permuted bases (16 MiB)."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The directions of a view that are kept, weighted as epsilon asks."""
+
+    columns: Floats
+    """(sentences × kept)."""
+    values: Floats
+    """(kept,) singular values, falling, up to a common factor."""
+
+    @property
+    def k(self) -> int:
+        """Number of directions kept."""
+        return self.values.size
+
+
+def truncate(whole: Decomposition, *, share: float, rule: Rule, epsilon: float) -> Basis:
+    """Keep the fewest leading directions that reach ``share``, and weight them.
+
+    With v the variance of a direction as a share of the largest one, directions with v < epsilon
+    are dropped and the others get the weight sqrt(v / (v + epsilon)). That is what adding epsilon
+    to the diagonal of a covariance matrix in google/svcca's ``compute_ccas`` comes to after the
+    singular value decomposition.
+    """
+    values = whole.values
+    k = values.size
+    if k and share < 1:
+        sums = np.cumsum(values**2 if rule == "squared" else values)
+        k = int(np.searchsorted(sums, share * sums[-1] * (1 - TIE))) + 1
+    variance = (values[:k] / values[:1]) ** 2
+    k = int(np.count_nonzero(variance >= epsilon))
+    weights = np.sqrt(variance[:k] / (variance[:k] + epsilon))
+    return Basis(whole.left[:, :k] * weights, values[:k])
+
+
+def in_order(a: Basis, b: Basis) -> tuple[Basis, Basis]:
+    """Put two bases in an order of their own, so that exchanging the views changes no digit."""
+    for one, two in zip(_traits(a), _traits(b), strict=True):
+        if one != two:
+            return (a, b) if one < two else (b, a)
+    return a, b
+
+
+def _traits(basis: Basis) -> Iterator[Any]:
+    """What tells bases apart, cheapest first."""
+    yield basis.k
+    yield (basis.values / basis.values[:1]).tolist()
+    yield basis.columns.tobytes()
+
+
+@one_thread()
+def coefficients(a: Basis, b: Basis) -> Floats:
+    """Canonical correlations of two bases of the same sentences, falling."""
+    found = np.linalg.svd(a.columns.T @ b.columns, compute_uv=False)
+    # A cosine; anything above one is rounding.
+    clipped: Floats = np.minimum(found, 1.0)
+    return clipped
+
+
+def average(coefs: Floats, mean: Mean) -> Floats:
+    """Mean over the last axis, of all coefficients or of the leading ones that make up 98 %.
+
+    The second is google/svcca's: the fewest leading coefficients whose sum is at least 98 % of
+    the whole, or all of them if the whole is zero.
+
+    Args:
+        coefs: (… × coefficients), falling along the last axis.
+        mean: ``"all"`` or ``"98"``.
+    """
+    if mean == "all":
+        return np.asarray(coefs.mean(axis=-1))
+    sums = coefs.cumsum(axis=-1)
+    total = sums[..., -1:]
+    short = sums < CUT * total * (1 - TIE)
+    last = np.where(total > 0, short.sum(axis=-1, keepdims=True), coefs.shape[-1] - 1)
+    return np.asarray((np.take_along_axis(sums, last, axis=-1) / (last + 1))[..., 0])
+
+
+@one_thread()
+def permuted(
+    a: Basis, b: Basis, *, mean: Mean, permutations: int, rng: np.random.Generator
+) -> Floats:
+    """Scores of the same two views with the sentences of the second one shuffled.
+
+    Centring, decomposition, cut and weights do not depend on the order of the sentences, so only
+    the small product of the bases is formed and decomposed again; the null is exact all the same.
+
+    Returns:
+        (permutations,) scores in the order in which ``rng`` drew them.
+    """
+    n = len(b.columns)
+    scores = np.empty(permutations)
+    step = max(1, BLOCK // b.columns.size)
+    turned = np.ascontiguousarray(a.columns.T)
+    for start in range(0, permutations, step):
+        stop = min(start + step, permutations)
+        rows = np.array([rng.permutation(n) for _ in range(start, stop)])
+        found = np.linalg.svd(turned @ b.columns[rows], compute_uv=False)
+        scores[start:stop] = average(np.minimum(found, 1.0), mean)
+    return scores
+
+
+def p_value(score: float, null: Floats) -> float:
+    """Share of shuffles, the unshuffled one counted in, that score at least as high."""
+    return (1 + int(np.count_nonzero(null >= score - SAME))) / (1 + null.size)
