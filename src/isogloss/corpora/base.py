@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
-from isogloss.settings import Names, Settings, setting, split_names
+from isogloss.settings import Names, Settings, by_role, setting, split_names
 
 Modality = Literal["text", "speech"]
 MODALITIES: tuple[Modality, ...] = ("text", "speech")
@@ -30,10 +30,18 @@ class Clip(Protocol):
         """What a message calls this recording, such as its path."""
 
     def identity(self) -> str:
-        """A digest that changes when the samples would, without decoding them."""
+        """A digest that changes when the samples would, without decoding them.
+
+        Raises:
+            ItemError: The recording is missing or unreadable.
+        """
 
     def seconds(self) -> float:
-        """Duration, or a good estimate of it for a clip that is yet to be synthesised."""
+        """Duration, or a good estimate of it for a clip that is yet to be synthesised.
+
+        Raises:
+            ItemError: It cannot be known, since the recording is missing or unreadable.
+        """
 
     def read(self) -> Recording:
         """Decode to 16 kHz mono.
@@ -125,8 +133,8 @@ class CorpusSource(Settings, ABC):
         """
 
     def identity(self) -> dict[str, object]:
-        """JSON-able fields that name this source, beyond the content of its sentences."""
-        return {"source": self.source}
+        """JSON-able settings that name this source, beyond the content of its sentences."""
+        return by_role(self, "identity")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""The columns of a manifest: their names, the names they go by elsewhere, and their cells."""
+
+import difflib
+import math
+from typing import Any
+
+from isogloss.corpora._tables import Row, Table
+from isogloss.errors import CorpusError, choices
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "id": ("sentence_id", "sent_id", "fleurs_id"),
+    "lang": ("language", "locale", "lang_code", "language_code", "lang_tag"),
+    "text": ("transcription", "transcript", "sentence", "normalized_text"),
+    "audio_filepath": (
+        "file_name", "filename", "audio", "path", "wav", "file", "audio_path", "audio_file",
+        "wav_path",
+    ),
+    "raw_text": ("raw_transcription", "raw_transcript", "raw_sentence", "original_text"),
+    "duration": ("duration_seconds", "duration_s"),
+    "offset": ("offset_seconds", "offset_s"),
+    "speaker": ("speaker_id", "spk", "spk_id", "client_id"),
+    "gender": ("sex",),
+    "split": ("subset", "partition"),
+}  # fmt: skip
+"""Columns of a manifest, by their own name, with the aliases that are read as well."""
+
+
+class Columns:
+    """Finds the cells of a table by the columns' own names.
+
+    Upper and lower case are one, and so are space, hyphen and underscore. A column's own name wins
+    over its aliases.
+
+    Raises:
+        CorpusError: Two aliases of one column are in the table and its own name is not.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.found: dict[str, str] = {}
+        present: dict[str, str] = {}
+        for column in table.columns:
+            present.setdefault(_plain(column), column)
+        for name, aliases in COLUMNS.items():
+            if name in present:
+                self.found[name] = present[name]
+                continue
+            candidates = [present[a] for a in aliases if a in present]
+            if len(candidates) > 1:
+                raise CorpusError(
+                    f'{table.path}: the columns "{candidates[0]}" and "{candidates[1]}" can both '
+                    f'be "{name}"; rename the one that is meant to "{name}"'
+                )
+            if candidates:
+                self.found[name] = candidates[0]
+
+    def require(self, *names: str) -> None:
+        """Make sure that at least one of the columns is there.
+
+        Raises:
+            CorpusError: None is; the message has its aliases and the nearest column present.
+        """
+        if any(name in self.found for name in names):
+            return
+        wanted = [w for name in names for w in (name, *COLUMNS[name])]
+        near: list[tuple[float, str]] = []
+        for column in self.table.columns:
+            ratios = [difflib.SequenceMatcher(None, _plain(column), w).ratio() for w in wanted]
+            near.append((max(ratios), column))
+        ratio, closest = max(near, default=(0.0, ""))
+        hint = f'; did you mean "{closest}"?' if ratio >= 0.6 else "."
+        nested = [c for c in self.table.nested if _plain(c) in wanted]
+        if nested:
+            hint += (
+                f' The column "{nested[0]}" holds lists, objects or bytes, which are not read: '
+                "write recordings to files and give their paths."
+            )
+        aliases = [a for name in names for a in COLUMNS[name]]
+        raise CorpusError(
+            f"{self.table.path}: there is no column "
+            + " or ".join(f'"{n}"' for n in names)
+            + f" (also accepted: {choices(aliases, len(aliases))}){hint} "
+            + f"Columns present: {choices(self.table.columns, 24)}"
+        )
+
+    def text(self, number: int, row: Row, name: str) -> str | None:
+        """A cell as text, without white space around it; None if it is empty or missing.
+
+        Raises:
+            CorpusError: It is a truth value, a list or an object.
+        """
+        value = self._cell(row, name)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # a column of whole numbers with gaps arrives as floats
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise CorpusError(f"{self.at(number, name)}: {value!r} is neither text nor a number")
+        return str(value).strip() or None
+
+    def required(self, number: int, row: Row, name: str) -> str:
+        """A cell as text.
+
+        Raises:
+            CorpusError: It is empty, or no text.
+        """
+        cell = self.text(number, row, name)
+        if cell is None:
+            raise CorpusError(f"{self.at(number, name)}: is empty; every row needs it")
+        return cell
+
+    def seconds(self, number: int, row: Row, name: str) -> float | None:
+        """A cell as a span of time; None if it is empty or missing.
+
+        Raises:
+            CorpusError: It is no number of seconds from 0 on.
+        """
+        cell = self.text(number, row, name)
+        if cell is None:
+            return None
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise CorpusError(
+                f'{self.at(number, name)}: "{cell}" is no number of seconds; leave the cell empty '
+                "if it is not known"
+            )
+        return value
+
+    def at(self, number: int, name: str) -> str:
+        """File, row and column, for messages."""
+        return f'{self.table.where(number)}, column "{self.found.get(name, name)}"'
+
+    def _cell(self, row: Row, name: str) -> Any:
+        value = row.get(self.found[name]) if name in self.found else None
+        missing = isinstance(value, float) and math.isnan(value)
+        return None if missing else value
+
+
+def _plain(column: str) -> str:
+    return column.strip().casefold().replace(" ", "_").replace("-", "_")
