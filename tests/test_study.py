@@ -91,6 +91,14 @@ def test_settings_that_change_activations_are_identity():
     assert dtype.identity() != study().identity()
 
 
+def test_a_manifest_may_move_but_not_change_its_name():
+    def of(path):
+        return study(corpus={"source": "manifest", "path": path}).identity()
+
+    assert of("a/m.jsonl") == of("/b/m.jsonl")
+    assert of("a/m.jsonl") != of("a/n.jsonl")
+
+
 def test_roles_of_the_study_are_classified():
     roles = {field: role_of(Study, field) for field in Study.model_fields}
     assert {f for f, r in roles.items() if r == "identity"} == {"corpus", "model", "seed"}

@@ -9,6 +9,17 @@ from typing import Any
 TEMPORARY = ".tmp"
 
 
+def _mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+# mkstemp makes files that only their owner can read, which is wrong for a shared store. The mask
+# can only be read by setting it, so this is done once, before there are threads.
+_MODE = _mode()
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file through a temporary one in the same folder, flushed to disk before the rename.
 
@@ -21,7 +32,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
+        Path(name).chmod(_MODE)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -33,13 +44,6 @@ def write_json(path: Path, value: Any) -> None:
     """Write a JSON-able value, indented; see :func:`write_bytes`."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
-
-
-def _umask() -> int:
-    # mkstemp makes files that only their owner can read, which is wrong for a shared store.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _flush_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from isogloss.corpora.base import Modality, Utterance
 from isogloss.errors import IsoglossError, ItemError
@@ -19,6 +20,9 @@ from isogloss.models.base import Features, Tower
 from isogloss.planning import Plan
 from isogloss.provenance import environment, error_record, now
 from isogloss.store import Store, Unit
+
+_ON_CPU, _ELSEWHERE = 2000, 16000
+"""Time steps in a batch. More is slower on a CPU, where large tensors cost page faults."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -57,7 +61,8 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
     failures = []
     total = sum(len(u.sentences) for u in pending)
     try:
-        with task(events, "extract", total, "sentence"):
+        # Features are made in several threads, where BLAS threads would only wait for each other.
+        with task(events, "extract", total, "sentence"), threadpool_limits(1, user_api="blas"):
             for modality in dict.fromkeys(u.modality for u in pending):
                 events.advance("extract", 0, f"loading the {modality} encoder")
                 tower = adapter.tower(modality)
@@ -78,7 +83,7 @@ def _make(plan: Plan, store: Store, unit: Unit, tower: Tower, device: str, event
         tower,
         plan.utterances(unit),
         language(unit.language),
-        budget=plan.study.batch_frames,
+        budget=plan.study.batch_frames or (_ON_CPU if device == "cpu" else _ELSEWHERE),
         jobs=plan.study.jobs,
         advance=lambda n: events.advance("extract", n, f"{unit.language} {unit.modality}"),
     )

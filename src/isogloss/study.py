@@ -95,10 +95,11 @@ class Study(Settings):
         "auto", role="runtime", help='Where the model runs: "cpu", "cuda", "cuda:1", "mps" or auto.'
     )
     batch_frames: int = setting(
-        6000,
+        0,
         role="runtime",
-        gt=0,
-        help="Largest batch, in time steps with padding (tokens of text, frames of speech).",
+        ge=0,
+        help="Largest batch, in time steps with padding (tokens of text, frames of speech); "
+        "0: 2000 on a CPU, 16000 elsewhere.",
     )
     jobs: int = setting(
         0,
@@ -149,7 +150,7 @@ class Study(Settings):
         """What must agree, beside the checkpoint's content, for two runs to share a folder."""
         model = by_role(self.model, "identity")
         return {
-            "corpus": by_role(self.corpus, "identity"),
+            "corpus": self.corpus.identity(),
             "model": {k: v for k, v in model.items() if k not in self.model.located_by},
             "seed": self.seed,
         }

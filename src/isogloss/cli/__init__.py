@@ -10,6 +10,13 @@ from isogloss.errors import IsoglossError
 
 INTERRUPTED = 130
 
+_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # else idle threads spin, and a busy machine slows to a crawl
+    "TOKENIZERS_PARALLELISM": "false",  # else it warns about forks
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # else it draws over ours
+}
+"""Set before anything heavy is imported. The user's own values win."""
+
 app = App(
     name="isogloss",
     help="Show where languages and modalities meet inside a speech-text foundation model.",
@@ -53,9 +60,8 @@ def call(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     from rich.console import Console
 
-    # Tokenizers warn about forks and the hub draws bars over ours; users' own values win.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         code = app(arguments, exit_on_error=False, result_action="return_value")
         return int(code or 0)

@@ -152,9 +152,8 @@ def show(
     """Count sentences, hours, duplicates and common sentences of a corpus."""
     named: dict[str, Any] = {"languages": languages} if languages else {}
     if where not in CORPORA.names() and Path(where).suffix:
-        source = CORPORA.get("manifest")(path=where, **named)
-    else:
-        source = CORPORA.get(where)(**named)
+        named["path"], where = where, "manifest"
+    source = CORPORA.get(where)(**named)
     corpus = source.load()
     selection = select(
         corpus,
