@@ -46,7 +46,7 @@ def y_axis(measure: str, calibrated: bool) -> Axis:
     """The score of a measure, raw or calibrated."""
     name = measure.partition("(")[0].upper()
     if calibrated:
-        return Axis(f"calibrated {name} (0 = chance, 1 = same)")
+        return Axis(f"calibrated {name} (0 = chance)")
     return Axis(f"{name} (0 to 1)", range=(0.0, 1.0))
 
 
@@ -71,14 +71,36 @@ def curve(
     )
 
 
-def reference(
-    frame: pl.DataFrame, axis: Axis, name: str, *, kind: Literal["chance", "baseline"]
-) -> Line:
-    """What chance would give at each place: the matched null, or the study's Gaussian vectors."""
-    table = _by_place(frame, NULL if kind == "chance" else pl.col("baseline"))
-    what = "matched null" if kind == "chance" else "Gaussian vectors of the same shape"
-    hover = tuple(f"{r['label']}: {what} {r['mean']:.3f}" for r in table.iter_rows(named=True))
-    return Line(name, _x(table, axis), tuple(table["mean"]), hover=hover, role=kind)
+def references(frame: pl.DataFrame, axis: Axis, *, calibrated: bool) -> list[Line]:
+    """What chance would give at each place: the matched null, and the study's Gaussian vectors."""
+    null, baseline = NULL, pl.col("baseline")
+    if calibrated:
+        baseline = (baseline - null) / (1 - null)
+        null = 0 * null
+    kinds: list[tuple[Literal["chance", "baseline"], str, str, pl.Expr]] = [
+        ("chance", "chance (matched null)", "matched null", null),
+        ("baseline", "Gaussian baseline", "Gaussian vectors of the same shape", baseline),
+    ]
+    lines = []
+    for kind, name, what, value in kinds:
+        table = _by_place(frame, value)
+        hover = tuple(f"{r['label']}: {what} {r['mean']:.3f}" for r in table.iter_rows(named=True))
+        lines.append(Line(name, _x(table, axis), tuple(table["mean"]), hover=hover, role=kind))
+    return lines
+
+
+def reading(calibrated: bool) -> str:
+    """What the reference lines and the scale mean, for captions."""
+    if calibrated:
+        return (
+            "Calibrated: (score − chance) / (1 − chance), with the matched null (the same views "
+            "with the sentences shuffled) as chance, dashed at 0. Dotted: the study's baseline, "
+            "Gaussian vectors of the same shape, on the same scale."
+        )
+    return (
+        "Dashed: the matched null, the same views with the sentences shuffled. Dotted: the study's "
+        "baseline, Gaussian vectors of the same shape."
+    )
 
 
 def nan_free(column: str) -> pl.Expr:

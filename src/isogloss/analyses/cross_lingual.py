@@ -11,7 +11,8 @@ from isogloss.analyses._curves import (
     SentenceRule,
     curve,
     nan_free,
-    reference,
+    reading,
+    references,
     subsets,
     x_axis,
     y_axis,
@@ -68,35 +69,20 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         drawn = curve(
             rows, axis, modality, colour=colour, calibrated=calibrated, count="language pairs"
         )
-        if calibrated:
-            return [drawn]
-        return [
-            drawn,
-            reference(rows, axis, "chance (matched null)", kind="chance"),
-            reference(rows, axis, "Gaussian baseline", kind="baseline"),
-        ]
+        return [drawn, *references(rows, axis, calibrated=calibrated)]
 
-    if calibrated:
-        both = [line for modality in MODALITIES for line in lines(modality)]
-        panels = [Panel("Text and speech", axis, y, tuple(both))]
-    else:
-        panels = [
-            Panel(_heading(frame, modality), _own(axis, found), y, tuple(found))
-            for modality in MODALITIES
-            if (found := lines(modality))
-        ]
+    panels = [
+        Panel(_heading(frame, modality), _own(axis, found), y, tuple(found))
+        for modality in MODALITIES
+        if (found := lines(modality))
+    ]
     what = "calibrated, " if calibrated else ""
     return Chart(
         "cross_lingual_calibrated" if calibrated else "cross_lingual",
         f"Language against language over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{frame['measure'][0]}) between the same sentences in two "
         "languages, over all pairs of languages. Bands reach from the lowest to the highest pair. "
-        + (
-            "Calibrated: (score − chance) / (1 − chance), with the matched null as chance."
-            if calibrated
-            else "Dashed: the matched null, the same views with the sentences shuffled. Dotted: "
-            "the study's baseline, Gaussian vectors of the same shape."
-        ),
+        + reading(calibrated),
         tuple(panels),
         columns=len(panels),
     )

@@ -10,7 +10,8 @@ from isogloss.analyses._curves import (
     SentenceRule,
     curve,
     nan_free,
-    reference,
+    reading,
+    references,
     subsets,
     x_axis,
     y_axis,
@@ -75,9 +76,7 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
     frame = frame.with_columns(level=pl.col("language_a").replace_strict(level, default="unknown"))
 
     def panel(title: str, lines: list[Line]) -> Panel:
-        if not calibrated:
-            lines.append(reference(frame, axis, "chance (matched null)", kind="chance"))
-            lines.append(reference(frame, axis, "Gaussian baseline", kind="baseline"))
+        lines += references(frame, axis, calibrated=calibrated)
         return Panel(title, axis, y_axis(measure, calibrated), tuple(lines))
 
     def draw(rows: pl.DataFrame, name: str, colour: int) -> Line:
@@ -97,14 +96,8 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         f"Speech against text over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between the speech and the text of the same sentences, "
         f"over {count} languages (left) and by resource level (right). Bands reach from the lowest "
-        "to the highest language. "
-        + (
-            "Calibrated: (score − chance) / (1 − chance), with the matched null as chance. "
-            if calibrated
-            else "Dashed: the matched null, the same views with the sentences shuffled. Dotted: "
-            "the study's baseline, Gaussian vectors of the same shape. "
-        )
-        + "Crosses: the speech tap lies after the length adaptor.",
+        f"to the highest language. {reading(calibrated)} "
+        "Crosses: the speech tap lies after the length adaptor.",
         (
             panel(f"All languages ({count})", [draw(frame, "mean", 0)]),
             panel("By resource level", by_level),

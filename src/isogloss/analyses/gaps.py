@@ -8,13 +8,15 @@ import polars as pl
 
 from isogloss.analyses._curves import SENTENCES_HELP, SentenceRule, nan_free, subsets, y_axis
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
-from isogloss.charts import Axis, Chart, Marks, Panel
+from isogloss.charts import Axis, Chart, Line, Marks, Panel, Role
 from isogloss.languages import RESOURCE_LEVELS, languages
 from isogloss.results import NULL
 from isogloss.settings import setting
 
 MODAL, TEXT, SPEECH = "cross-modal", "cross-lingual text", "cross-lingual speech"
 _KINDS = (MODAL, TEXT, SPEECH)
+_SIDE_BY_SIDE = 16
+"""Languages that two panels in one row have room for."""
 
 
 class Gaps(Analysis):
@@ -114,7 +116,7 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
     names = tuple(table["language"])
-    x = Axis("language (ISO 639-3), by resource level: high, medium, low", names)
+    x = Axis("language, from high to low resource", names)
 
     def column(name: str) -> tuple[float, ...]:
         return tuple(float("nan") if v is None else float(v) for v in table[name])
@@ -136,27 +138,38 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
             f"chance, {kind}", names, column(f"{kind} chance"), role="chance", colour=colour
         )
 
+    def flat(name: str, value: pl.Expr, role: Role) -> Line:
+        found = frame.filter(group=MODAL).select(value.fill_nan(None).mean()).item()
+        level = float("nan") if found is None else float(found)
+        return Line(name, names, (level,) * len(names), role=role)
+
     measure = frame["measure"][0]
+    baseline = pl.col("baseline")
     raw = [marks(kind, i, "") for i, kind in enumerate(_KINDS)]
-    baseline = frame.filter(group=MODAL)["baseline"].fill_nan(None).mean()
-    flat = float(baseline) if isinstance(baseline, float) else float("nan")
     raw += [chance(kind, i) for i, kind in enumerate(_KINDS)]
-    raw.append(Marks("Gaussian baseline", names, (flat,) * len(names), role="baseline"))
     calibrated = [marks(kind, i, " calibrated") for i, kind in enumerate(_KINDS)]
+    flats = [flat("Gaussian baseline", baseline, "baseline")]
+    flats_calibrated = [
+        flat("Gaussian baseline", (baseline - NULL) / (1 - NULL), "baseline"),
+        flat("chance (matched null)", 0 * NULL, "chance"),
+    ]
     label = frame["label"][0]
     return Chart(
         "gaps",
         "Modality gap against language gap",
         f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
         "(cross-modal), and its text and its speech to those of every other language (mean, and "
-        "range over the partners). Above: raw, with the matched null of each kind and the study's "
-        "Gaussian baseline. Below: calibrated, (score − chance) / (1 − chance). A cross-modal "
-        "point under the top of the text range means that the modality gap is the larger one.",
+        "range over the partners). Raw scores stand beside the matched null of each kind (hollow); "
+        "calibrated ones are (score − chance) / (1 − chance). Dotted: the study's Gaussian "
+        "baseline. A cross-modal point under the top of the text range means that the modality gap "
+        "is the larger one.",
         (
-            Panel("Raw", x, y_axis(measure, calibrated=False), tuple(raw)),
-            Panel("Calibrated", x, y_axis(measure, calibrated=True), tuple(calibrated)),
+            Panel("Raw", x, y_axis(measure, calibrated=False), (*raw, *flats)),
+            Panel(
+                "Calibrated", x, y_axis(measure, calibrated=True), (*calibrated, *flats_calibrated)
+            ),
         ),
-        columns=1,
+        columns=2 if len(names) <= _SIDE_BY_SIDE else 1,
     )
 
 
