@@ -42,10 +42,10 @@ def parse(registry: Registry[S], value: Any) -> S:
         raise StudyError(f"{registry.kind} {value!r}: {error}" if options else str(error)) from None
 
 
-def write(registry: Registry[S], part: S) -> str:
-    """The line of a part with all its options, defaults included."""
+def write(registry: Registry[S], part: S, *, defaults: bool = True) -> str:
+    """The line of a part, with all its options or only those that are not at their default."""
     name = registry.name_of(type(part))
-    options = part.model_dump(mode="json")
+    options = part.model_dump(mode="json", exclude_defaults=not defaults)
     inside = ", ".join(f"{k}={_plain(v)}" for k, v in options.items())
     return f"{name}({inside})" if inside else name
 

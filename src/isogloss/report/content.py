@@ -1,6 +1,8 @@
 """Turn a run and its tables into the content of a report."""
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -13,9 +15,11 @@ from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
 from isogloss.results import safe_csv
 from isogloss.runs import Run
+from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store
 
 _EXAMPLES = 8
+_NUMBER = re.compile(r"\b\d+\b")
 
 
 def content(run: Run, tables: dict[str, pl.DataFrame]) -> Report:
@@ -53,19 +57,20 @@ def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: b
         marks.append("untrained model: random weights")
     if run.corpus["synthetic_speech"]:
         marks.append("synthetic speech")
-    short = measure.partition("(")[0]
+    short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
+    suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
     charts = tuple(
         type(c)(
             **{
                 **c.__dict__,
-                "name": f"{c.name}-{short}" if several else c.name,
+                "name": c.name + suffix,
                 "notes": (*c.notes, *marks),
             }
         )
         for c in summary.charts
     )
     return Section(
-        title=f"{analysis.title}: {measure}" if several else analysis.title,
+        title=f"{analysis.title}: {short}" if several else analysis.title,
         text="\n\n".join([analysis.question, *summary.findings]),
         charts=charts,
         tables=tuple(table(title, frame) for title, frame in summary.tables),
@@ -92,7 +97,8 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
             Banner(
                 "warning",
                 "The weights of this model are random: nothing was ever learned. The figures show "
-                "what the method gives for a model that knows nothing, not a finding.",
+                "what the method gives for a model that knows nothing, not a finding. Scores above "
+                "chance are what any network passes on of its input, such as a sentence's length.",
             )
         )
     if run.corpus["synthetic_speech"]:
@@ -112,18 +118,27 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
         found.append(
             Banner("warning", f"{undefined} scores could not be computed; see the tables for why.")
         )
-    warned = Counter(
-        part.partition(":")[0].strip()
-        for frame in tables.values()
-        for cell in frame["warnings"]
-        for part in cell.split(";")
-        if part.strip()
-    )
     total = sum(t.height for t in tables.values())
-    found += [
-        Banner("info", f"{n} of {total} scores: {what}.") for what, n in warned.most_common(4)
-    ]
+    for what, count in _grouped(cell for frame in tables.values() for cell in frame["warnings"]):
+        found.append(Banner("info", f"{count} of {total} scores: {what}."))
     return found
+
+
+def _grouped(cells: Iterable[str]) -> list[tuple[str, int]]:
+    """Warnings that differ only in a number or in which view they speak of, counted together."""
+    groups: dict[str, list[list[int]]] = {}
+    for cell in cells:
+        for warning in filter(None, cell.split("; ")):
+            text = re.sub(r"\bthe (first|second) view\b", "a view", warning)
+            kind = _NUMBER.sub("#", text)
+            groups.setdefault(kind, []).append([int(n) for n in _NUMBER.findall(text)])
+    texts = []
+    for kind, found in sorted(groups.items(), key=lambda g: -len(g[1])):
+        spans = [(min(column), max(column)) for column in zip(*found, strict=True)]
+        for low, high in spans:
+            kind = kind.replace("#", str(low) if low == high else f"{low} to {high}", 1)
+        texts.append((kind, len(found)))
+    return texts
 
 
 def _counts(run: Run, store: Store) -> Table:
