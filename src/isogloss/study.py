@@ -99,7 +99,7 @@ class Study(Settings):
         role="runtime",
         ge=0,
         help="Largest batch, in time steps with padding (tokens of text, frames of speech); "
-        "0: 2000 on a CPU, 16000 elsewhere.",
+        "0: 4000 on a CPU, 16000 elsewhere.",
     )
     jobs: int = setting(
         0,

@@ -57,7 +57,7 @@ _CONFIG: dict[str, Any] = {
     "max_position_embeddings": 1024,
     "speech_encoder_layers": 6,
     "speech_encoder_intermediate_size": 128,
-    "speech_encoder_attention_heads": 4,
+    "speech_encoder_attention_heads": 2,
     "feature_projection_input_dim": 160,
     "add_adapter": True,
     "adaptor_kernel_size": 8,

@@ -1,0 +1,199 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const themeName = () => root.dataset.theme || (prefersDark.matches ? "dark" : "light");
+
+  // ---- figures ------------------------------------------------------------------------------
+  const themes = read("themes");
+  const fontFamily = getComputedStyle(document.body).fontFamily;
+  const drawn = [];
+
+  // Only values of keys that hold a colour: a label may start with @ as well.
+  const painted = (value, theme, key) => {
+    if (Array.isArray(value)) {
+      return value.some((v) => v !== null && typeof v === "object")
+        ? value.map((v) => painted(v, theme)) : value;
+    }
+    if (value !== null && typeof value === "object") {
+      return Object.fromEntries(
+        Object.entries(value).map(([k, v]) => [k, painted(v, theme, k)]));
+    }
+    return typeof value === "string" && value[0] === "@" && key && /color/.test(key)
+      ? theme[value.slice(1)] : value;
+  };
+
+  const roomiest = (choices, slot) =>
+    choices.reduce((best, choice) => (choice.room <= slot ? choice : best), choices[0]);
+
+  const draw = (plot) => {
+    const { box, figure, hidden } = plot;
+    const theme = themes[themeName()];
+    const layout = painted(figure.layout, theme);
+    const width = box.clientWidth;
+    layout.width = width;
+    layout.height = figure.height;
+    layout.font = { family: fontFamily };
+    layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
+    const inner = { x: width - 86 - (figure.data.some((t) => t.colorbar) ? 90 : 0),
+      y: figure.height - 70 };
+    for (const side of ["x", "y"]) {
+      if (!figure.ticks[side]) continue;
+      const [low, high] = figure.layout[side + "axis"].range;
+      const { room, ...labels } = roomiest(figure.ticks[side], inner[side] / (high - low));
+      Object.assign(layout[side + "axis"], labels);
+    }
+    const data = figure.data.map((trace, i) => ({
+      ...painted(trace, theme),
+      visible: hidden.has(figure.entries[i]) ? "legendonly" : true,
+    }));
+    // The bar of buttons would cover data; the page says how to zoom.
+    const config = { displayModeBar: false, responsive: false, plotlyServerURL: "" };
+    plot.width = width;
+    return Plotly.react(box, data, layout, config);
+  };
+
+  const start = (article) => {
+    const figures = read(article.dataset.json).panels;
+    const hidden = new Set();
+    const plots = [...article.querySelectorAll(".plot")].map((box, i) => (
+      { box, figure: figures[i], hidden, width: 0 }));
+    const ready = plots.map(draw);
+    drawn.push(...plots);
+    Promise.all(ready).then(() => article.classList.add("ready"));
+    for (const button of article.querySelectorAll(".legend button")) {
+      button.addEventListener("click", () => {
+        const entry = Number(button.dataset.entry);
+        if (!hidden.delete(entry)) hidden.add(entry);
+        button.setAttribute("aria-pressed", String(!hidden.has(entry)));
+        plots.forEach(draw);
+      });
+    }
+    const resized = new ResizeObserver(() => {
+      for (const plot of plots) {
+        if (plot.box.clientWidth && plot.box.clientWidth !== plot.width) draw(plot);
+      }
+    });
+    plots.forEach((plot) => resized.observe(plot.box));
+  };
+
+  const figures = [...document.querySelectorAll("figure[data-json]")];
+  if (typeof Plotly === "undefined") {
+    root.classList.add("no-plotly");
+  } else {
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        seen.unobserve(entry.target);
+        try {
+          start(entry.target);
+        } catch (error) {
+          // The still picture stays in its place.
+          entry.target.classList.add("failed");
+          console.error(error);
+        }
+      }
+    }, { rootMargin: "800px" });
+    figures.forEach((figure) => seen.observe(figure));
+  }
+  for (const figure of figures) {
+    const link = figure.querySelector("a.png");
+    link.href = figure.querySelector("img").src;
+    link.hidden = false;
+  }
+
+  // ---- theme --------------------------------------------------------------------------------
+  const toggle = document.getElementById("theme");
+  const label = () => {
+    toggle.textContent = themeName() === "dark" ? "Light theme" : "Dark theme";
+  };
+  const repaint = () => { label(); drawn.forEach(draw); };
+  toggle.hidden = false;
+  label();
+  toggle.addEventListener("click", () => {
+    root.dataset.theme = themeName() === "dark" ? "light" : "dark";
+    try { localStorage.setItem("isogloss-theme", root.dataset.theme); } catch { /* as above */ }
+    repaint();
+  });
+  prefersDark.addEventListener("change", repaint);
+
+  // ---- tables -------------------------------------------------------------------------------
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    if (cell.querySelector(".missing")) return null;
+    return cell.dataset.v === undefined ? cell.textContent.trim() : Number(cell.dataset.v);
+  };
+  const compare = (a, b) => typeof a === "number" && typeof b === "number"
+    ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+
+  for (const wrapper of document.querySelectorAll(".table")) {
+    const body = wrapper.querySelector("tbody");
+    const rows = [...body.rows];
+    if (rows.length < 2) continue;
+    const heads = [...wrapper.querySelectorAll("thead th")];
+    heads.forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+        heads.forEach((h) => h.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
+        const keyed = rows.map((row) => [key(row, column), row]);
+        // What could not be computed comes last, whichever way the rest is sorted.
+        keyed.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : sign * compare(a, b)));
+        body.append(...keyed.map(([, row]) => row));
+      });
+    });
+    if (rows.length <= 10) continue;
+    const tools = wrapper.querySelector(".tools");
+    const field = document.createElement("label");
+    const input = document.createElement("input");
+    const count = document.createElement("span");
+    input.type = "search";
+    count.setAttribute("aria-live", "polite");
+    field.append("Filter rows ", input);
+    tools.prepend(field, count);
+    input.addEventListener("input", () => {
+      const wanted = input.value.trim().toLowerCase();
+      let left = 0;
+      for (const row of rows) {
+        row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+        left += !row.hidden;
+      }
+      count.textContent = wanted ? `${left} of ${rows.length} rows` : "";
+    });
+  }
+
+  // ---- downloads ----------------------------------------------------------------------------
+  // Large files are packed with gzip. Browsers that can, unpack them; others save NAME.gz.
+  if (typeof DecompressionStream !== "undefined") {
+    for (const link of document.querySelectorAll("a[data-unpack]")) {
+      link.download = link.dataset.unpack;
+      link.addEventListener("click", async (event) => {
+        if (!link.dataset.unpack) return;
+        event.preventDefault();
+        const packed = Uint8Array.from(atob(link.href.split(",", 2)[1]), (c) => c.charCodeAt(0));
+        const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+        const content = await new Response(stream).blob();
+        link.href = URL.createObjectURL(new Blob([content], { type: link.dataset.type }));
+        link.dataset.unpack = "";
+        link.click();
+      });
+    }
+  }
+
+  // ---- print --------------------------------------------------------------------------------
+  const opened = [];
+  addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details.print:not([open])")) {
+      details.open = true;
+      opened.push(details);
+    }
+  });
+  addEventListener("afterprint", () => {
+    while (opened.length) opened.pop().open = false;
+  });
+})();
