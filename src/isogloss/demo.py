@@ -4,10 +4,8 @@ from pathlib import Path
 
 from isogloss.study import Study
 
-LANGUAGES = (
-    "bul", "cmn", "deu", "ell", "eng", "fin", "heb", "hye", "ind", "ita", "lit", "tur",
-)  # fmt: skip
-"""Twelve languages of eight families and seven scripts that have all 63 units and a voice."""
+LANGUAGES = ("bul", "cmn", "deu", "ell", "eng", "fin", "heb", "hye", "ind", "tur")
+"""Ten languages of six families and six scripts that have all 63 units and a voice."""
 
 
 def demo_study(

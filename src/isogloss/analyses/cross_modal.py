@@ -96,12 +96,12 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         f"Speech against text over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between the speech and the text of the same sentences, "
         f"over {count} languages (left) and by resource level (right). Bands reach from the lowest "
-        f"to the highest language. {reading(calibrated)} "
-        "Crosses: the speech tap lies after the length adaptor.",
+        f"to the highest language. {reading(calibrated)}",
         (
             panel(f"All languages ({count})", [draw(frame, "mean", 0)]),
             panel("By resource level", by_level),
         ),
+        emphasis="speech after the length adaptor",
     )
 
 

@@ -48,7 +48,7 @@ def demo(
     *,
     output: Annotated[Path, Parameter(help="Output folder.")] = Path("isogloss-demo"),
     languages: Annotated[
-        str | None, Parameter(help="Languages instead of the twelve of the demo, comma-separated.")
+        str | None, Parameter(help="Languages instead of the ten of the demo, comma-separated.")
     ] = None,
     sentences: Annotated[
         int | None, Parameter(help="Use only the first so many sentences.")
