@@ -50,7 +50,20 @@ class Gaps(Analysis):
     def summarise(self, frame: pl.DataFrame) -> Summary:
         """Figure 5, raw and calibrated, and which gap is the larger for each language."""
         table = by_language(frame)
-        return Summary(_findings(table), (_figure(frame, table),), (("By language", table),))
+        shown = table.select(
+            "language",
+            "resource",
+            "larger gap",
+            "larger gap (calibrated)",
+            N=f"{MODAL} N",
+            **{"cross-modal": MODAL, "chance": f"{MODAL} chance"},
+            **{
+                f"{short} {what or 'mean'}": f"{kind} {what}".strip()
+                for short, kind in (("text", TEXT), ("speech", SPEECH))
+                for what in ("", "lowest", "highest", "chance")
+            },
+        )
+        return Summary(_findings(table), (_figure(frame, table),), (("By language", shown),))
 
 
 def by_language(frame: pl.DataFrame) -> pl.DataFrame:

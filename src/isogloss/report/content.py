@@ -149,16 +149,16 @@ def _counts(run: Run, store: Store) -> Table:
         Column("modality", "text", ""),
         Column("planned", "integer", "Sentences chosen from the corpus"),
         Column("used", "integer", "Sentences with activations"),
-        Column("mean length", "number", "Time steps at the encoder's input"),
+        Column("mean length", "integer", "Time steps at the encoder's input"),
     )
     rows = []
     for unit in sorted(run.units, key=lambda u: (u.language, u.modality)):
         known = languages().get(unit.language)
-        used, length = 0, float("nan")
+        used, length = 0, None
         if store.has(unit):
             record = store.record(unit)
             used = len(record["sentences"])
-            length = sum(record["lengths"]) / max(used, 1)
+            length = round(sum(record["lengths"]) / max(used, 1))
         rows.append(
             (
                 unit.language,
@@ -203,10 +203,14 @@ def _notes(run: Run, store: Store) -> list[str]:
     for unit in run.units:
         if store.has(unit):
             done.update(store.record(unit)["notes"])
-    found += [f"{count} recordings: {note}." for note, count in done.most_common()]
-    found.append(f"Corpus: {run.corpus['description']} Licence: {run.corpus['licence']}.")
-    found.append(f"Model licence: {run.model['licence']}.")
-    return found
+    found += [f"{count} recordings: {note}" for note, count in done.most_common()]
+    found.append(f"The corpus: {run.corpus['description']}")
+    found.append(f"Licence of the corpus: {run.corpus['licence']}")
+    if run.model["untrained"]:
+        found.append("The weights are random numbers, made on this machine")
+    else:
+        found.append(f"Licence of the model: {run.model['licence']}")
+    return [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in found]
 
 
 def _environment(run: Run) -> list[tuple[str, str]]:

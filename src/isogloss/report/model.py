@@ -80,5 +80,5 @@ class Report:
     environment: tuple[tuple[str, str], ...]
     """(name, value): versions, device, times."""
     notes: tuple[str, ...]
-    """Choices that the study leaves open, and how they were made."""
+    """Choices that the paper leaves open and how they were made, and whatever else to know."""
     downloads: tuple[Download, ...]
