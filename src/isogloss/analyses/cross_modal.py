@@ -116,39 +116,46 @@ def _cross_adapted(line: Line, rows: pl.DataFrame) -> Line:
 
 def _map(frame: pl.DataFrame) -> Chart:
     means = frame.group_by("tap_a", "tap_b").agg(
-        score=nan_free("score").mean(), chance=NULL.fill_nan(None).mean(), n=pl.col("n").min()
+        score=nan_free("score").mean(),
+        calibrated=nan_free("calibrated").mean(),
+        chance=NULL.fill_nan(None).mean(),
+        n=pl.col("n").min(),
     )
     found = {(r["tap_a"], r["tap_b"]): r for r in means.iter_rows(named=True)}
     text = tuple(frame.sort("position")["tap_a"].unique(maintain_order=True))
     speech = tuple(frame.sort("position")["tap_b"].unique(maintain_order=True))
-    measure, nan = frame["measure"][0], float("nan")
+    measure, count = frame["measure"][0], frame["language_a"].n_unique()
 
     def number(t: str, s: str, key: str) -> float:
         value = found[t, s][key]
-        return nan if value is None else float(value)
+        return float("nan") if value is None else float(value)
 
-    grid = Grid(
-        y_axis(measure, calibrated=False).label,
-        speech,
-        text,
-        tuple(tuple(number(t, s, "score") for s in speech) for t in text),
+    def panel(title: str, key: str) -> Panel:
+        label = y_axis(measure, calibrated=key == "calibrated").label
+        values = tuple(tuple(number(t, s, key) for s in speech) for t in text)
+        return Panel(
+            title,
+            Axis("speech tap", speech),
+            Axis("text tap", text),
+            (Grid(label, speech, text, values, hover),),
+        )
+
+    hover = tuple(
         tuple(
-            tuple(
-                f"text {t} and speech {s}\nmean {number(t, s, 'score'):.3f}, "
-                f"chance {number(t, s, 'chance'):.3f}\nN {found[t, s]['n']}"
-                for s in speech
-            )
-            for t in text
-        ),
+            f"text {t} and speech {s}\nmean {number(t, s, 'score'):.3f}, "
+            f"chance {number(t, s, 'chance'):.3f}, "
+            f"calibrated {number(t, s, 'calibrated'):.3f}\nN {found[t, s]['n']}"
+            for s in speech
+        )
+        for t in text
     )
-    count = frame["language_a"].n_unique()
     return Chart(
         "cross_modal_map",
         "All pairs of text and speech taps",
         f"Mean similarity ({measure}) over {count} languages between every text tap and every "
-        "speech tap. Chance differs from cell to cell; it is in the hover text and in the table.",
-        (Panel("", Axis("speech tap", speech), Axis("text tap", text), (grid,)),),
-        columns=1,
+        "speech tap: raw, and calibrated as (score − chance) / (1 − chance) with the matched null "
+        "as chance, which differs from cell to cell.",
+        (panel("Raw", "score"), panel("Calibrated", "calibrated")),
     )
 
 
