@@ -144,7 +144,9 @@ def test_bad_recordings_are_left_out_and_named(manifest, capsys):
     high = 0.1 * np.random.default_rng(1).normal(size=(30_000, 2))
     soundfile.write(folder / "deu2.wav", high, 44_100)
     assert run(manifest) == 0
-    capsys.readouterr()
+    error = " ".join(capsys.readouterr().err.split())
+    assert "left out: eng speech, sentence 0: " in error
+    assert "1 recording: 2 channels averaged, resampled from 44.1 kHz" in error
     report = (folder / "out" / "report.html").read_text(encoding="utf-8")
     for name in ("eng0.wav", "eng1.wav", "deu0.wav"):
         assert name in report

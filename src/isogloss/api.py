@@ -10,14 +10,15 @@ import polars as pl
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.compare import compare, prune
-from isogloss.errors import IsoglossError, MissingExtraError
+from isogloss.corpora.base import grouped
+from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent, task
 from isogloss.extract import extract
 from isogloss.planning import plan
 from isogloss.results import read, write
 from isogloss.runs import Run
 from isogloss.similarity.measures import MEASURES
-from isogloss.store import Problem, Unit
+from isogloss.store import Problem, Store, Unit
 from isogloss.study import Study
 
 __all__ = [
@@ -31,6 +32,10 @@ __all__ = [
     "verify",
     "write_report",
 ]
+
+
+_SHOWN = 6
+"""Reasons, and sentence ids of one reason, that are named before the rest is only counted."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
         if fresh:
             store.release(planned.units)
         raise
+    _tell(described, store, events)
     tables, skipped = analyse(study.output, events)
     try:
         path = write_report(study.output, events)
@@ -100,6 +106,20 @@ def run(study: Study, events: Events | None = None) -> Outcome:
     return Outcome(
         study.output, tables, len(pending) - len(failed), tuple(failed), path, tuple(skipped)
     )
+
+
+def _tell(described: Run, store: Store, events: Events) -> None:
+    """Name what was left out and what was done to the inputs."""
+    for note, count in described.done_to_inputs(store):
+        events.note(f"{count} recording{'' if count == 1 else 's'}: {note}")
+    groups = grouped(described.left_out(store))
+    for group in groups[:_SHOWN]:
+        events.warn(
+            f"left out: {group.language} {group.modality}, sentence "
+            f"{choices(group.sentences, _SHOWN)}: {group.reason}"
+        )
+    if len(groups) > _SHOWN:
+        events.warn(f"left out for {len(groups) - _SHOWN} more reasons; the report has them all")
 
 
 def analyse(

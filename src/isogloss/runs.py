@@ -9,6 +9,7 @@ OUT/
   report.html
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,3 +133,10 @@ class Run:
         for (language, modality), unit in self.committed(store).items():
             for sentence, reason in store.record(unit)["failed"].items():
                 yield Dropped(language, sentence, modality, reason)
+
+    def done_to_inputs(self, store: Store) -> list[tuple[str, int]]:
+        """What was done to recordings, such as resampling, with how many it was done to."""
+        notes: Counter[str] = Counter()
+        for unit in self.committed(store).values():
+            notes.update(store.record(unit)["notes"])
+        return notes.most_common()

@@ -9,6 +9,7 @@ from isogloss.analyses import ANALYSES
 from isogloss.cli.display import show_table
 from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
+from isogloss.corpora.base import grouped
 from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
@@ -168,14 +169,13 @@ def show(
         print(f"Note: {note}")
     _summary(found)
     if selection.dropped:
-        counts: dict[tuple[str, str, str], int] = {}
-        for item in selection.dropped:
-            key = (item.language, item.modality or "both", item.reason)
-            counts[key] = counts.get(key, 0) + 1
         show_table(
             "Left out",
             ["language", "modality", "sentences", "reason"],
-            [[x, m, str(n), r] for (x, m, r), n in sorted(counts.items())],
+            [
+                [g.language, g.modality, str(len(g.sentences)), g.reason]
+                for g in grouped(selection.dropped)
+            ],
         )
 
 

@@ -1,6 +1,7 @@
 """What a corpus is: an n-way parallel table of utterances, wherever it comes from."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
@@ -78,6 +79,25 @@ class Dropped:
     """None: the whole row."""
     reason: str
     origin: str = ""
+
+
+class DroppedGroup(NamedTuple):
+    """Sentences of one language and modality that were left out for the same reason."""
+
+    language: str
+    modality: str
+    """``text``, ``speech``, or ``both`` where a whole row was left out."""
+    reason: str
+    sentences: tuple[str, ...]
+
+
+def grouped(dropped: Iterable[Dropped]) -> list[DroppedGroup]:
+    """Put what was left out for the same reason together, by language and modality."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for item in dropped:
+        key = (item.language, item.modality or "both", item.reason)
+        groups.setdefault(key, []).append(item.sentence)
+    return [DroppedGroup(*key, tuple(ids)) for key, ids in sorted(groups.items())]
 
 
 @dataclass(frozen=True)

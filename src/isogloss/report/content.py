@@ -1,7 +1,6 @@
 """Turn a run and its tables into the content of a report."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,8 @@ import polars as pl
 from isogloss import __version__, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Summary
-from isogloss.corpora.base import Dropped
+from isogloss.corpora.base import grouped
+from isogloss.errors import choices
 from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
 from isogloss.results import safe_csv
@@ -174,18 +174,15 @@ def _counts(run: Run, store: Store) -> Table:
 
 
 def _dropped(run: Run, store: Store) -> Table:
-    groups: dict[tuple[str, str, str], list[Dropped]] = {}
-    for item in run.left_out(store):
-        key = (item.language, item.modality or "both", item.reason)
-        groups.setdefault(key, []).append(item)
     rows = tuple(
         (
-            *key,
-            len(items),
-            ", ".join(d.sentence for d in items[:_EXAMPLES])
-            + (" …" if len(items) > _EXAMPLES else ""),
+            group.language,
+            group.modality,
+            group.reason,
+            len(group.sentences),
+            choices(group.sentences, _EXAMPLES),
         )
-        for key, items in sorted(groups.items())
+        for group in grouped(run.left_out(store))
     )
     columns = (
         Column("language", "text", ""),
@@ -199,11 +196,10 @@ def _dropped(run: Run, store: Store) -> Table:
 
 def _notes(run: Run, store: Store) -> list[str]:
     found = [*run.model["notes"], *run.corpus["notes"]]
-    done: Counter[str] = Counter()
-    for unit in run.units:
-        if store.has(unit):
-            done.update(store.record(unit)["notes"])
-    found += [f"{count} recordings: {note}" for note, count in done.most_common()]
+    found += [
+        f"{count} recording{'' if count == 1 else 's'}: {note}"
+        for note, count in run.done_to_inputs(store)
+    ]
     found.append(f"The corpus: {run.corpus['description']}")
     found.append(f"Licence of the corpus: {run.corpus['licence']}")
     if run.model["untrained"]:
