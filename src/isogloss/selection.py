@@ -39,7 +39,7 @@ def select(
     Returns:
         Items without those (language, modality) keys that have no sentence. ``dropped`` begins
         with the corpus' own, as far as they concern this selection; further utterances that were
-        not chosen are counted in the notes of its corpus instead.
+        not chosen, and ids after the first ``sentences``, are counted in the notes of its corpus.
 
     Raises:
         StudyError: A language is unknown, or nothing is asked for.
@@ -69,10 +69,6 @@ def select(
     further: dict[str, int] = defaultdict(int)
     for (code, sentence), candidates in groups.items():
         if sentence not in position:
-            dropped += (
-                Dropped(code, sentence, None, f"after the first {sentences} sentence ids", u.origin)
-                for u in candidates
-            )
             continue
         picks = _choose(candidates, modalities, seed)
         for modality, pick in picks.items():
@@ -90,11 +86,17 @@ def select(
     empty = []
     for code in wanted:
         if not any((code, m) in items for m in modalities):
-            reason = next((d.reason for d in dropped if d.language == code), "it has none")
+            later = any(c == code for c, _ in groups)
+            none = f"none of the first {sentences} sentence ids" if later else "it has none"
+            reason = next((d.reason for d in dropped if d.language == code), none)
             empty.append(f"{code}: left out ({reason})")
     _check(items, corpus.name, modalities, empty)
     counts = [f"{code} {count}" for code, count in sorted(further.items()) if count]
     notes = [f"Further utterances that were not chosen: {', '.join(counts)}"] if counts else []
+    if beyond := len(ids) - len(used):
+        notes.append(
+            f"Only the first {len(used)} sentence ids are used, as asked; {beyond} are not"
+        )
     return Selection(replace(corpus, notes=(*corpus.notes, *empty, *notes)), items, tuple(dropped))
 
 
