@@ -155,6 +155,26 @@ def test_bad_recordings_are_left_out_and_named(manifest, capsys):
     assert "eng0.wav" in capsys.readouterr().out.replace("\n", "")
 
 
+def test_a_failed_unit_is_named_and_exits_1(manifest, capsys, monkeypatch):
+    from isogloss.audio import FileClip
+
+    read = FileClip.read
+
+    def fail(self):
+        if "deu" in self.name:
+            raise RuntimeError("the disk is on fire")
+        return read(self)
+
+    monkeypatch.setattr(FileClip, "read", fail)
+    assert run(manifest) == 1
+    assert "failed: deu speech: RuntimeError: the disk is on fire" in capsys.readouterr().out
+    assert call(["status", str(manifest.parent / "out")]) == 1
+    assert "3 of 4 units done, 1 failed" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert run(manifest) == 0
+    assert "resuming: 3 of 4 units" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_checkpoint(manifest, capsys):
     (manifest.parent / "empty").mkdir()
     model = ["--model.family", "seamless", "--model.checkpoint", str(manifest.parent / "empty")]
