@@ -39,7 +39,8 @@ def x_axis(frame: pl.DataFrame) -> Axis:
     if places.select("label", "depth").unique().height > places["label"].n_unique():
         return Axis("relative depth (0 = input, 1 = last layer)", range=(0.0, 1.0))
     ordered = places.sort("depth", "position")["label"].unique(maintain_order=True)
-    return Axis("tap (layer of the encoder)", tuple(ordered))
+    two = any("|" in label for label in ordered)
+    return Axis(f"tap ({'text | speech' if two else 'encoder'} layer)", tuple(ordered))
 
 
 def y_axis(measure: str, calibrated: bool) -> Axis:
