@@ -232,3 +232,58 @@ def test_the_tap_after_the_adaptor_is_marked(run):
     assert "N 40" in line.hover[0]
     assert "kept dimensions" in line.hover[0]
     assert "chance" in line.hover[0]
+
+
+def test_a_renamed_language_is_compared_under_its_new_name(tmp_path):
+    """The speech of a language under a wrong code has the same activations as under the right."""
+    made = make_run(tmp_path / "out", languages=("deu", "eng", "ind"))
+    analyse(made.folder)
+    values = json.loads((made.folder / "run.json").read_text())
+    for unit in values["units"]:
+        if unit["language"] == "ind":
+            old = make_name(unit)
+            unit["language"], unit["digest"] = "tur", unit["digest"][::-1]
+            folder = made.folder / "activations"
+            record = json.loads((folder / f"{old}.json").read_text())
+            record |= {"language": "tur", "digest": unit["digest"]}
+            (folder / f"{make_name(unit)}.json").write_text(json.dumps(record))
+    (made.folder / "run.json").write_text(json.dumps(values))
+    tables, _ = analyse(made.folder)
+    for frame in tables.values():
+        assert {*frame["language_a"], *frame["language_b"]} == {"deu", "eng", "tur"}
+
+
+def make_name(unit):
+    return f"{unit['language']}.{unit['modality']}-{unit['digest'][:12]}"
+
+
+@pytest.mark.parametrize("permutations", [0, 5])
+def test_where_chance_is_one_nothing_is_claimed(tmp_path, permutations):
+    made = make_run(tmp_path / "out", sentences=5, permutations=permutations)
+    tables, _ = analyse(made.folder)
+    for name, frame in tables.items():
+        full = frame.filter(pl.col("score") > 1 - 1e-6)
+        assert not full.is_empty()
+        assert full["calibrated"].is_nan().all()
+        assert full["warnings"].str.contains("chance is 1").all()
+        summary = specs.parse(ANALYSES, name).summarise(frame)
+        text = " ".join(summary.findings)
+        assert summary.findings
+        assert "nan" not in text
+        assert "None" not in text
+        assert "modality gap is the larger one for 4" not in text
+
+
+def test_too_few_permutations_for_a_p_value_are_not_counted(tmp_path):
+    made = make_run(tmp_path / "out", permutations=3)
+    frame = analyse(made.folder)[0]["cross_modal"]
+    text = " ".join(specs.parse(ANALYSES, "cross_modal").summarise(frame).findings)
+    assert "permutation null" not in text
+
+
+def test_taps_without_a_matched_pair_still_have_their_map(tmp_path, monkeypatch):
+    monkeypatch.setattr("builders.PAIRS", ())
+    made = make_run(tmp_path / "out", analyses="cross_modal(pairs=all)")
+    frame = analyse(made.folder)[0]["cross_modal"]
+    summary = specs.parse(ANALYSES, "cross_modal(pairs=all)").summarise(frame)
+    assert [c.name for c in summary.charts] == ["cross_modal_map"]

@@ -45,7 +45,8 @@ def manifest(tmp_path):
 
 def run(manifest, *more, model=TINY):
     corpus = ["--corpus.source", "manifest", "--corpus.path", str(manifest)]
-    return call(["run", *corpus, *model, "--output", str(manifest.parent / "out"), *more])
+    output = () if "--output" in more else ("--output", str(manifest.parent / "out"))
+    return call(["run", *corpus, *model, *output, *more])
 
 
 def rewrite(manifest, change):
@@ -119,9 +120,19 @@ def _no_audio(rows):
         row["audio_filepath"] = "elsewhere/" + row["audio_filepath"]
 
 
+def _surrogate(rows):
+    rows[2]["text"] = "\ud83d alone"
+
+
+def _zero(rows):
+    rows[2]["audio_filepath"] = "a\0b.wav"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (_surrogate, r"line 3.*text.*surrogate|row 3.*text.*surrogate"),
+        (_zero, r"(line|row) 3.*audio_filepath.*zero"),
         (_drop_language, r"m\.jsonl.*lang"),
         (_twice, r"m\.jsonl.*(twice|also|already).*"),
         (_two_texts, r"m\.jsonl.*two.*text|differ"),
@@ -146,13 +157,35 @@ def test_bad_recordings_are_left_out_and_named(manifest, capsys):
     assert run(manifest) == 0
     error = " ".join(capsys.readouterr().err.split())
     assert "left out: eng speech, sentence 0: " in error
-    assert "1 recording: 2 channels averaged, resampled from 44.1 kHz" in error
+    assert "1 input: 2 channels averaged, resampled from 44.1 kHz" in error
     report = (folder / "out" / "report.html").read_text(encoding="utf-8")
     for name in ("eng0.wav", "eng1.wav", "deu0.wav"):
         assert name in report
     assert "44.1 kHz" in report
     assert call(["corpus", "show", str(manifest)]) == 0
     assert "eng0.wav" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_language_with_too_little_speech_keeps_its_text(manifest, capsys):
+    def one_recording(rows):
+        for row in rows:
+            if row["lang"] == "deu" and row["id"] > 0:
+                del row["audio_filepath"]
+
+    rewrite(manifest, one_recording)
+    assert run(manifest) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "left out: deu speech, sentence 0: 1 usable sentences are too few" in error
+    report = (manifest.parent / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Deu: 5 of 6 sentences have no speech" in report
+    assert call(["status", str(manifest.parent / "out")]) == 0
+    assert "3 of 3 units done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("inside", ["m.jsonl", "m.jsonl/x"])
+def test_an_output_that_cannot_be_written_gets_one_message(manifest, capsys, inside):
+    assert run(manifest, "--output", str(manifest.parent / inside)) == 1
+    assert "cannot write" in one_line(capsys)
 
 
 def test_a_failed_unit_is_named_and_exits_1(manifest, capsys, monkeypatch):
@@ -277,7 +310,8 @@ def test_languages_takes_any_code(capsys):
 def test_an_interrupt_exits_130(tmp_path):
     command = [sys.executable, "-m", "isogloss", "demo", "--output", str(tmp_path / "o")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    time.sleep(4)
+    while not (tmp_path / "o" / "run.json").exists() and process.poll() is None:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -117,8 +117,37 @@ def test_a_damaged_unit_is_made_again_the_same(done, tmp_path):
         assert again.results[name].equals(outcome.results[name])
 
 
-@pytest.mark.parametrize("after", [3.5, 5.0, 6.5])
-def test_killed_at_any_moment_it_goes_on_to_the_same_results(done, tmp_path, after):
+def test_other_work_in_the_folder_leaves_no_scores_of_the_old(done, tmp_path):
+    import shutil
+
+    study, _ = done
+    folder = tmp_path / "copy"
+    shutil.copytree(study.output, folder)
+    narrow = demo_study(folder, **ARGUMENTS)
+    corpus = {**narrow.corpus.model_dump(), "modalities": ["text"]}
+    values = {**narrow.model_dump(), "corpus": corpus, "model": narrow.model}
+    outcome = isogloss.run(isogloss.Study(**values))
+    assert outcome.made == 0
+    assert set(outcome.results) == {"cross_lingual"}
+    assert {p.stem for p in (folder / "results").glob("*.csv")} == {"cross_lingual"}
+    assert all("cross_lingual" in p.name for p in (folder / "figures").iterdir())
+    again = isogloss.run(narrow)
+    assert again.made == 0
+    for name in SCORES:
+        assert again.results[name].equals(done[1].results[name])
+
+
+MOMENTS = {
+    "run.json": 1,
+    "activations/*.json": 1,
+    "activations/*.safetensors": 4,
+    "results/parts/*.parquet": 5,
+    "figures/*.pdf": 1,
+}
+
+
+@pytest.mark.parametrize("pattern", MOMENTS)
+def test_killed_at_any_moment_it_goes_on_to_the_same_results(done, tmp_path, pattern):
     study, outcome = done
     folder = tmp_path / "out"
     command = [
@@ -126,7 +155,10 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_results(done, tmp_path, aft
         "--languages", ARGUMENTS["languages"], "--sentences", str(ARGUMENTS["sentences"]),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(after)
+    until = time.monotonic() + 120
+    while len(list(folder.glob(pattern))) < MOMENTS[pattern] and time.monotonic() < until:
+        time.sleep(0.01)
+        assert process.poll() is None, "it ended before the moment came"
     process.send_signal(signal.SIGKILL)
     process.wait()
     there = activations(folder) if folder.exists() else {}

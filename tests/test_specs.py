@@ -39,6 +39,8 @@ def test_three_ways_to_write_one_measure():
         ("svcca(share=7)", "share: .* got 7"),
         ("svcca(0.9)", '"0.9" is not written as option=value'),
         ("svcca(share=0.9", "is not written as name"),
+        ('svcca(rule="linear)', "the value of rule cannot be read"),
+        ({"svcca": {1: 2}}, 'the key 1 of "svcca" is not text'),
     ],
 )
 def test_wrong_lines_get_one_message(line, message):

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss import atomic
-from isogloss.errors import StoreError
+from isogloss.errors import OutputError, StoreError
 from isogloss.store import Store, Unit
 
 IDENTITY = {"corpus": {"source": "udhr"}, "model": {"family": "seamless"}, "seed": 0}
@@ -115,6 +116,14 @@ def test_failures_are_kept_until_the_unit_succeeds(store):
     assert store.failure(unit())["message"] == "no"
     store.put(unit(), arrays(), {"sentences": ["1", "2", "3"]})
     assert store.failure(unit()) is None
+
+
+@pytest.mark.parametrize("inside", ["", "/deeper"])
+def test_a_file_in_the_folders_place_gets_one_message(tmp_path, inside):
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(OutputError, match="cannot write .*taken"):
+        Store(Path(f"{tmp_path}/taken{inside}")).claim(IDENTITY)
+    assert (tmp_path / "taken").read_text() == "x"
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):

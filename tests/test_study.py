@@ -31,6 +31,13 @@ def test_overrides_come_on_top_of_the_file(tmp_path):
     assert (read.seed, read.corpus.source) == (3, "udhr")
 
 
+def test_shorthands_take_overrides(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("corpus: udhr\nmodel: seamless\n")
+    read = Study.read(path, corpus={"languages": "fin"}, model={"checkpoint": "tiny"})
+    assert (read.corpus.languages, read.model.checkpoint) == (("fin",), "tiny")
+
+
 def test_another_kind_of_model_starts_afresh():
     merged = merge({"model": MODEL}, {"model": {"family": "towers", "text": "a"}})
     assert merged == {"model": {"family": "towers", "text": "a"}}
@@ -49,6 +56,12 @@ def test_another_kind_of_model_starts_afresh():
         ({"analyses": ["gap"]}, 'unknown analysis "gap"; did you mean "gaps"'),
         ({"permutations": -1}, "permutations: .*greater than or equal to 0, got -1"),
         ({"measures": []}, "measures: .*at least 1"),
+        ({"measures": 5}, r"measures: must be a list such as \[svcca\], got 5"),
+        ({"analyses": None}, "analyses: must be a list"),
+        ({"measures": "svcca, svcca(share=0.9)"}, "measures: svcca.* is named twice"),
+        ({"analyses": "gaps, gaps(sentences=all)"}, "analyses: gaps is named twice"),
+        ({"seed": -1}, "seed: .*greater than or equal to 0, got -1"),
+        ({"corpus": {**CORPUS, False: 3}}, 'the key False of "corpus" is not text; YAML reads'),
     ],
 )
 def test_wrong_studies_get_one_line(values, message):
@@ -68,6 +81,7 @@ def test_the_file_is_named(tmp_path):
     ("text", "message"),
     [
         ("a: [1", "not valid YAML"),
+        ("no: 3", "the key False is not text"),
         ("", "holds no settings"),
         ("!!python/object/apply:os.system [ls]", "not valid YAML"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),

@@ -89,6 +89,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
             f"resuming: {there} of {len(planned.units)} units are in {study.output}"
             + ("" if pending else ", nothing to extract")
         )
+    described.retire()
     described.write()
     try:
         failed = extract(planned, store, events)
@@ -111,7 +112,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
 def _tell(described: Run, store: Store, events: Events) -> None:
     """Name what was left out and what was done to the inputs."""
     for note, count in described.done_to_inputs(store):
-        events.note(f"{count} recording{'' if count == 1 else 's'}: {note}")
+        events.note(f"{count} input{'' if count == 1 else 's'}: {note}")
     groups = grouped(described.left_out(store))
     for group in groups[:_SHOWN]:
         events.warn(
@@ -181,7 +182,7 @@ def load_results(folder: str | Path) -> dict[str, pl.DataFrame]:
     return {n: read(described.folder / "results", n) for n in there or names}
 
 
-def write_report(folder: str | Path, events: Events | None = None) -> Path:
+def write_report(output: str | Path, events: Events | None = None) -> Path:
     """Draw the figures of a run and write its HTML report from the tables on disk.
 
     Returns:
@@ -196,13 +197,17 @@ def write_report(folder: str | Path, events: Events | None = None) -> Path:
     from isogloss.report.content import content
 
     events = events or Silent()
-    described = Run.read(Path(folder))
-    made = content(described, load_results(folder))
+    described = Run.read(Path(output))
+    made = content(described, load_results(output))
     charts = [c for section in made.sections for c in section.charts]
     with task(events, "report", len(charts) + 1, "figure"):
+        folder = described.folder / "figures"
+        saved: set[Path] = set()
         for chart in charts:
-            save(chart, described.folder / "figures")
+            saved.update(save(chart, folder))
             events.advance("report", 1, chart.name)
+        for stale in set(folder.glob("*.*")) - saved:
+            stale.unlink(missing_ok=True)
         path = described.folder / "report.html"
         write_html(made, path)
         events.advance("report", 1, path.name)

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from isogloss.errors import OutputError
+
 TEMPORARY = ".tmp"
 
 
@@ -24,8 +26,21 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file through a temporary one in the same folder, flushed to disk before the rename.
 
     A killed process leaves at most one file that ends in ``.tmp``.
+
+    Raises:
+        OutputError: It cannot be written; what was there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, data)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. What is finished stays; the same "
+            "command goes on from there"
+        ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -27,7 +27,8 @@ from isogloss.similarity.base import Measure, Rows, Score
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store, Unit
 
-FORMAT = 1
+FORMAT = 2
+_ROUNDING = 1e-9
 
 
 def compare(
@@ -74,14 +75,23 @@ def compare(
             line = specs.write(MEASURES, measure)
             for chunk in chunks:
                 path = _chunk_path(store, units, chunk, line, permutations, seed)
-                if not path.exists():
+                scored = _read(path)
+                if scored is None:
                     scored = _score(chunk, measure, line, store, units, permutations, seed, pool)
                     atomic.write_bytes(path, parquet(scored))
-                frames.append(pl.read_parquet(path))
+                frames.append(scored)
                 files.append(path)
                 events.advance(name, len(chunk), f"{chunk[0].group} {chunk[0].label}")
     table = pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
     return table.with_columns(analysis=pl.lit(analysis)), files
+
+
+def _read(path: Path) -> pl.DataFrame | None:
+    """A finished chunk, or None if it is not there or another run has just removed it."""
+    try:
+        return pl.read_parquet(path)
+    except (FileNotFoundError, pl.exceptions.ComputeError):
+        return None
 
 
 def prune(folder: Path, keep: Iterable[Path]) -> None:
@@ -89,7 +99,7 @@ def prune(folder: Path, keep: Iterable[Path]) -> None:
     kept = set(keep)
     for path in folder.glob("*.parquet"):
         if path not in kept:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _chunk_path(
@@ -100,12 +110,13 @@ def _chunk_path(
     permutations: int,
     seed: int,
 ) -> Path:
-    def data(key: ViewKey) -> str:
-        return str(store.record(units[key.language, key.modality])["sha256"])
+    def view(key: ViewKey) -> list[str]:
+        # The content alone is not enough: the row names the language, and draws its shuffles by it.
+        data = str(store.record(units[key.language, key.modality])["sha256"])
+        return [key.language, key.modality, key.tap, data]
 
     identity = [
-        [c.group, c.label, c.position, c.depth, data(c.a), c.a.tap, data(c.b), c.b.tap, c.sentences]
-        for c in chunk
+        [c.group, c.label, c.position, c.depth, view(c.a), view(c.b), c.sentences] for c in chunk
     ]
     key = digest([FORMAT, measure, permutations, seed, identity])
     return store.root / "results" / "parts" / f"{key[:24]}.parquet"
@@ -159,6 +170,9 @@ def _seed(seed: int, measure: str, c: Comparison) -> int:
 
 def _row(c: Comparison, measure: str, score: Score, baseline: float) -> dict[str, Any]:
     null = score.null_mean if score.permutations else score.chance
+    warnings = list(score.warnings)
+    if saturated := 1 - null < _ROUNDING:
+        warnings.append("chance is 1: the kept dimensions fill the space, nothing can be above it")
     return {
         "analysis": "",
         "measure": measure,
@@ -181,8 +195,8 @@ def _row(c: Comparison, measure: str, score: Score, baseline: float) -> dict[str
         "null_sd": score.null_sd,
         "p_value": score.p_value,
         "permutations": score.permutations,
-        "calibrated": (score.score - null) / (1 - null) if null < 1 else float("nan"),
+        "calibrated": float("nan") if saturated else (score.score - null) / (1 - null),
         "baseline": baseline,
         "reason": score.reason,
-        "warnings": "; ".join(score.warnings),
+        "warnings": "; ".join(warnings),
     }

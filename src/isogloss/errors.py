@@ -7,6 +7,7 @@
     ├── ItemError          one sentence cannot be used; the rest go on
     ├── MeasureError       two views cannot be compared at all
     ├── StoreError         a store is damaged, or belongs to another study
+    │   └── OutputError    a file cannot be written
     └── MissingExtraError  a part needs a package that an optional extra installs
 
 Anything else that escapes is a bug of Isogloss and keeps its traceback.
@@ -46,6 +47,10 @@ class MeasureError(IsoglossError, ValueError):
 
 class StoreError(IsoglossError):
     """A store is damaged or belongs to another study."""
+
+
+class OutputError(StoreError, OSError):
+    """A file cannot be written: no permission, no space, or something else in its place."""
 
 
 class MissingExtraError(IsoglossError, ImportError):

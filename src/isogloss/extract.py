@@ -1,5 +1,6 @@
 """Run the model over units and commit what it says at every tap."""
 
+import os
 import time
 import traceback
 from collections import Counter, deque
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from isogloss.corpora.base import Modality, Utterance
-from isogloss.errors import IsoglossError, ItemError
+from isogloss.errors import IsoglossError, ItemError, OutputError
 from isogloss.events import Events, task
 from isogloss.languages import Language, language
 from isogloss.models.base import Features, Tower
@@ -52,6 +53,7 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
 
     Raises:
         ModelError: The model cannot be loaded.
+        OutputError: The store cannot be written.
     """
     pending = plan.pending(store)
     if not pending:
@@ -69,6 +71,8 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
                 for unit in (u for u in pending if u.modality == modality):
                     try:
                         _make(plan, store, unit, tower, device, events)
+                    except OutputError:
+                        raise
                     except Exception as error:
                         store.fail(unit, error_record(error, traceback.format_exc()))
                         failures.append((unit, f"{type(error).__name__}: {error}"))
@@ -154,7 +158,7 @@ def encode(
         advance(len(batch))
 
     batch: list[tuple[str, Features]] = []
-    with ThreadPoolExecutor(jobs or None) as pool:
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         for sentence, features, note in _ahead(pool, ready, ordered, 32):
             if isinstance(features, ItemError):
                 result.failed[sentence] = str(features)

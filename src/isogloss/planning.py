@@ -1,5 +1,6 @@
 """Decide what a study needs, before anything is run."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -101,7 +102,10 @@ def _identify(
     items: dict[tuple[str, Modality], tuple[Utterance, ...]] = {}
     dropped: list[Dropped] = []
     total = sum(len(v) for v in selection.items.values())
-    with task(events, "check inputs", total, "sentence"), ThreadPoolExecutor(jobs or None) as pool:
+    with (
+        task(events, "check inputs", total, "sentence"),
+        ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
+    ):
         for key, utterances in selection.items.items():
             kept = []
             contents[key] = []
@@ -115,16 +119,20 @@ def _identify(
                 else:
                     contents[key].append([utterance.sentence, found])
                     kept.append(utterance)
-            if len(kept) < MIN_SENTENCES:
-                example = (
-                    f"; the first: {dropped[-1].reason}" if len(kept) < len(utterances) else ""
-                )
-                raise CorpusError(
-                    f"{key[0]} {key[1]}: {len(kept)} usable sentences, at least {MIN_SENTENCES} "
-                    f"are needed to compare anything{example}. Leave the language out, or repair it"
-                )
-            items[key] = tuple(kept)
+            if len(kept) >= MIN_SENTENCES:
+                items[key] = tuple(kept)
+            else:
+                del contents[key]
+                few = f"{len(kept)} usable sentences are too few, {MIN_SENTENCES} are needed"
+                dropped += [Dropped(key[0], u.sentence, key[1], few, u.origin) for u in kept]
             events.advance("check inputs", len(utterances), f"{key[0]} {key[1]}")
+    if len(items) < 2:
+        first = f"; the first: {dropped[0].reason}" if dropped else ""
+        left = " ".join(next(iter(items))) if items else "nothing"
+        raise CorpusError(
+            f"{selection.corpus.name}: {left} is left to compare, of {len(selection.items)} "
+            f"languages and modalities{first}. `isogloss corpus show` has all reasons"
+        )
     selection = replace(selection, items=items, dropped=(*selection.dropped, *dropped))
     return selection, contents
 

@@ -23,6 +23,7 @@ from isogloss.models.base import TapPair
 from isogloss.planning import Plan
 from isogloss.provenance import environment, now
 from isogloss.store import Store, Unit, read_json
+from isogloss.study import Study
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Run:
         try:
             return cls(
                 folder=folder,
-                study=values["study"],
+                study={k: values["study"][k] for k in Study.model_fields},
                 model=values["model"],
                 corpus=values["corpus"],
                 units=tuple(
@@ -109,6 +110,27 @@ class Run:
         values = asdict(self)
         del values["folder"]
         atomic.write_json(self.folder / "run.json", values)
+
+    def retire(self) -> None:
+        """Take away the scores, figures and report of an earlier run of other work.
+
+        Tables are written one by one, so those of two runs would otherwise stand side by side
+        until the last is done. Finished chunks of comparisons stay: they are named by content.
+        """
+        try:
+            before = Run.read(self.folder)
+        except IsoglossError:
+            return
+        if before._work() == self._work():
+            return
+        for pattern in ("results/*.parquet", "results/*.csv", "figures/*", "report.html"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def _work(self) -> tuple[Any, ...]:
+        asked = ("analyses", "measures", "permutations", "seed")
+        units = {u.name for u in self.units}
+        return units, self.taps, self.pairs, [self.study.get(k) for k in asked]
 
     def store(self) -> Store:
         """The activations of this run."""

@@ -93,11 +93,24 @@ def select(
     _check(items, corpus.name, modalities, empty)
     counts = [f"{code} {count}" for code, count in sorted(further.items()) if count]
     notes = [f"Further utterances that were not chosen: {', '.join(counts)}"] if counts else []
+    notes += _lacking(items, modalities)
     if beyond := len(ids) - len(used):
         notes.append(
             f"Only the first {len(used)} sentence ids are used, as asked; {beyond} are not"
         )
     return Selection(replace(corpus, notes=(*corpus.notes, *empty, *notes)), items, tuple(dropped))
+
+
+def _lacking(items: Items, modalities: Sequence[Modality]) -> list[str]:
+    """Name the languages that have fewer sentences in one modality than over all of them."""
+    found = []
+    for code in dict.fromkeys(code for code, _ in items):
+        has = {m: {u.sentence for u in items.get((code, m), ())} for m in modalities}
+        every = set().union(*has.values())
+        for modality, sentences in has.items():
+            if lacking := len(every - sentences):
+                found.append(f"{code}: {lacking} of {len(every)} sentences have no {modality}")
+    return found
 
 
 def id_order(ids: Iterable[str]) -> Callable[[str], tuple[object, ...]]:

@@ -3,7 +3,7 @@
 The role says what a change of the field means for work already done:
 
 * ``identity``: it changes stored activations, so another value is another study;
-* ``scope``: it changes which activations are wanted; those that exist stay valid;
+* ``scope``: it changes which activations are wanted, and so which units must be made;
 * ``analysis``: it changes results but no activation;
 * ``runtime``: it changes no number at all.
 """
@@ -58,6 +58,21 @@ def _explain(settings: type[Settings], error: ErrorDetails) -> str:
     if kind == "value_error":
         return f"{path}: {error['ctx']['error']}"
     return f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, got {value!r}"
+
+
+def check_keys(values: dict[Any, Any], section: str = "") -> None:
+    """Refuse keys that YAML did not read as text.
+
+    Raises:
+        StudyError: A key is a number or a truth value.
+    """
+    for key in values:
+        if not isinstance(key, str):
+            where = f' of "{section}"' if section else ""
+            raise StudyError(
+                f"the key {key!r}{where} is not text; YAML reads an unquoted yes, no, on or off as "
+                "a truth value"
+            )
 
 
 def split_names(value: Any) -> Any:

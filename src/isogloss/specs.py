@@ -11,7 +11,7 @@ import yaml
 
 from isogloss.errors import StudyError
 from isogloss.registry import Registry
-from isogloss.settings import Settings
+from isogloss.settings import Settings, check_keys
 
 S = TypeVar("S", bound=Settings)
 
@@ -36,6 +36,7 @@ def parse(registry: Registry[S], value: Any) -> S:
             f'{registry.kind} "{name}": options are written as key and value, '
             f"such as {name}(option=value); got {options!r}"
         )
+    check_keys(options, str(name))
     try:
         return registry.get(str(name))(**options)
     except StudyError as error:
@@ -75,7 +76,12 @@ def _read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = part.partition("=")
         if not equals:
             raise StudyError(f'{kind} "{text}": "{part}" is not written as option=value')
-        options[key.strip()] = yaml.safe_load(value)
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise StudyError(
+                f'{kind} "{text}": the value of {key.strip()} cannot be read'
+            ) from None
     return name, options
 
 

@@ -121,8 +121,8 @@ class Store:
             record = read_json(path)
             if record.get("digest") != unit.digest:
                 raise StoreError(f"{path} does not describe the unit it is named after")
-            data = self.folder / record["file"]
-            if not data.exists() or data.stat().st_size != record["bytes"]:
+            data = self.folder / str(record.get("file"))
+            if not data.is_file() or data.stat().st_size != record.get("bytes"):
                 raise StoreError(f"{data} is missing or truncated; run again to make it anew")
             self._records[unit.name] = record
         return self._records[unit.name]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, PlainSerializer, SerializeAsAny
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SerializeAsAny
 
 from isogloss import specs
 from isogloss.analyses import ANALYSES, Analysis
@@ -12,7 +12,7 @@ from isogloss.corpora import CORPORA, CorpusSource
 from isogloss.errors import StudyError
 from isogloss.models import MODELS, ModelSource
 from isogloss.registry import Registry
-from isogloss.settings import Settings, by_role, setting
+from isogloss.settings import Settings, by_role, check_keys, setting
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 
@@ -31,6 +31,7 @@ def _section(registry: Registry[S]) -> BeforeValidator:
             value = {key: value}
         if not isinstance(value, dict):
             return value
+        check_keys(value, registry.base.section)
         if key not in value:
             section = registry.base.section
             raise StudyError(f'"{section}.{key}" is required. Valid: {", ".join(registry.names())}')
@@ -39,13 +40,22 @@ def _section(registry: Registry[S]) -> BeforeValidator:
     return BeforeValidator(resolve)
 
 
-def _specs(registry: Registry[S]) -> BeforeValidator:
+def _specs(registry: Registry[S], *, once: bool = False) -> BeforeValidator:
+    """Read a list of lines; ``once`` if two parts of one name would hide each other's results."""
+
     def resolve(value: Any) -> Any:
         if isinstance(value, str):
             value = specs.split(value)
         if isinstance(value, registry.base | dict):
             value = [value]
-        return tuple(specs.parse(registry, v) for v in value)
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"must be a list such as [{registry.names()[0]}], got {value!r}")
+        parts = tuple(specs.parse(registry, v) for v in value)
+        names = [registry.name_of(type(p)) if once else specs.write(registry, p) for p in parts]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} is named twice; a second one would add nothing")
+        return parts
 
     return BeforeValidator(resolve)
 
@@ -67,11 +77,13 @@ class Study(Settings):
     model: Annotated[SerializeAsAny[ModelSource], _section(MODELS)] = setting(
         role="identity", help="The model; see `isogloss models`."
     )
-    analyses: Annotated[tuple[Analysis, ...], _specs(ANALYSES), _write(ANALYSES)] = setting(
-        ("cross_modal", "cross_lingual", "gaps"),
-        role="analysis",
-        min_length=1,
-        help="Questions to ask; see `isogloss analyses`.",
+    analyses: Annotated[tuple[Analysis, ...], _specs(ANALYSES, once=True), _write(ANALYSES)] = (
+        setting(
+            ("cross_modal", "cross_lingual", "gaps"),
+            role="analysis",
+            min_length=1,
+            help="Questions to ask; see `isogloss analyses`.",
+        )
     )
     measures: Annotated[tuple[Measure, ...], _specs(MEASURES), _write(MEASURES)] = setting(
         ("svcca",),
@@ -85,9 +97,10 @@ class Study(Settings):
     seed: int = setting(
         0,
         role="identity",
+        ge=0,
         help="Seed of the choice among several recordings of a sentence, and of the shuffles.",
     )
-    output: Path = setting(
+    output: Annotated[Path, AfterValidator(Path.expanduser)] = setting(
         Path("isogloss-run"), role="runtime", help="Folder of the activations, results and report."
     )
     title: str = setting("", role="runtime", help="Title of the report.")
@@ -137,6 +150,7 @@ class Study(Settings):
         if not isinstance(values, dict):
             raise StudyError(f"{path} holds no settings; `isogloss init` writes a file with all")
         try:
+            check_keys(values)
             return cls(**merge(values, overrides))
         except StudyError as error:
             raise StudyError(f"{path}: {error}") from None
@@ -165,6 +179,8 @@ def merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     merged = dict(values)
     for key, value in overrides.items():
         old = merged.get(key)
+        if isinstance(old, str) and key in KINDS:
+            old = {KINDS[key]: old}
         if isinstance(value, dict) and isinstance(old, dict):
             kind = KINDS.get(key)
             fresh = kind in value and value[kind] != old.get(kind)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 
 from isogloss.errors import ModelError, StudyError
-from isogloss.models import _files
 from isogloss.models._checkpoint import _hub_commit, find
 from isogloss.models._files import content_digest
 from isogloss.models.seamless import Seamless
@@ -352,20 +352,29 @@ def test_fingerprint_is_the_content(damaged, tiny):
     }
 
 
-def test_large_files_are_sampled_from_end_to_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(_files, "_WHOLE_BELOW", 1)
+def test_every_byte_of_a_large_file_counts(tmp_path):
     path = tmp_path / "model.safetensors"
-    size = 20_000_000
+    size = 5_000_000
     path.write_bytes(bytes(size))
     digests = {content_digest(tmp_path)}
-    for position in (0, size - 1):
+    for i, position in enumerate((0, size // 3, size - 1)):
         data = bytearray(size)
         data[position] = 1
         path.write_bytes(data)
+        os.utime(path, ns=(i, i))  # faster than the clock of the file system ticks
         digests.add(content_digest(tmp_path))
     path.write_bytes(bytes(size - 1))
     digests.add(content_digest(tmp_path))
-    assert len(digests) == 4
+    assert len(digests) == 5
+
+
+def test_shards_of_any_name_count(tmp_path):
+    index = {"weight_map": {"a": "shard-a.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "shard-a.safetensors").write_bytes(b"one")
+    before = content_digest(tmp_path)
+    (tmp_path / "shard-a.safetensors").write_bytes(b"another")
+    assert content_digest(tmp_path) != before
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

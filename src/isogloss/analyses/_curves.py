@@ -104,6 +104,15 @@ def reading(calibrated: bool) -> str:
     )
 
 
+def shown(value: float | None) -> str:
+    """A score in a sentence.
+
+    >>> shown(0.5), shown(None)
+    ('0.50', 'undefined')
+    """
+    return "undefined" if value is None else f"{value:.2f}"
+
+
 def nan_free(column: str) -> pl.Expr:
     """A float column in which NaN is null, so that means and extremes skip it."""
     return pl.col(column).fill_nan(None)
@@ -145,7 +154,7 @@ def _hover(rows: pl.DataFrame, place: dict[str, Any], value: str, count: str) ->
             f"lowest {low}, highest {high}",
             f"N {_span(usable, 'n')}, kept dimensions {_span(usable, 'k_a')} "
             f"and {_span(usable, 'k_b')}",
-            f"chance {null:.3f}, Gaussian baseline {baseline:.3f}",
+            f"chance {shown(null)}, Gaussian baseline {shown(baseline)}",
         ]
     )
 

@@ -13,6 +13,7 @@ from isogloss.analyses._curves import (
     nan_free,
     reading,
     references,
+    shown,
     subsets,
     x_axis,
     y_axis,
@@ -120,12 +121,13 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
         a, b = rows.row(0, named=True), rows.row(-1, named=True)
         last[modality] = b
         found.append(
-            f"In {modality}, similarity between languages goes from {a['score']:.2f} (chance "
-            f"{a['null']:.2f}) at {a['label']} to {b['score']:.2f} (chance {b['null']:.2f}) at "
-            f"{b['label']}."
+            f"In {modality}, similarity between languages goes from {shown(a['score'])} (chance "
+            f"{shown(a['null'])}) at {a['label']} to {shown(b['score'])} (chance "
+            f"{shown(b['null'])}) at {b['label']}."
         )
-    if len(last) == len(MODALITIES):
-        text, speech = last["text"]["calibrated"], last["speech"]["calibrated"]
+    calibrated = [last[m]["calibrated"] for m in MODALITIES if m in last]
+    if len(calibrated) == len(MODALITIES) and None not in calibrated:
+        text, speech = calibrated
         word = "more" if text > speech else "less"
         found.insert(
             0,

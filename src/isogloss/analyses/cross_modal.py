@@ -12,6 +12,7 @@ from isogloss.analyses._curves import (
     nan_free,
     reading,
     references,
+    shown,
     subsets,
     x_axis,
     y_axis,
@@ -23,6 +24,7 @@ from isogloss.results import NULL
 from isogloss.settings import setting
 
 _MATCHED, _GRID = "matched", "all pairs"
+_LEVEL = 0.05
 
 
 class CrossModal(Analysis):
@@ -63,10 +65,12 @@ class CrossModal(Analysis):
 
     def summarise(self, frame: pl.DataFrame) -> Summary:
         """Figure 2, raw and calibrated, and the map of all pairs of taps if there is one."""
-        matched = frame.filter(group=_MATCHED)
-        charts = [_figure(matched, calibrated) for calibrated in (False, True)]
-        if not (grid := frame.filter(group=_GRID)).is_empty():
-            charts.append(_map(grid))
+        matched, grid = frame.filter(group=_MATCHED), frame.filter(group=_GRID)
+        charts = [] if grid.is_empty() else [_map(grid)]
+        if matched.is_empty():
+            finding = "The taps that were read form no matched pair; only the map of all pairs is."
+            return Summary((finding,), tuple(charts))
+        charts = [*(_figure(matched, calibrated) for calibrated in (False, True)), *charts]
         return Summary(_findings(matched), tuple(charts), (("By language", _table(matched)),))
 
 
@@ -166,7 +170,8 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
             score=nan_free("score").mean(),
             null=NULL.fill_nan(None).mean(),
             calibrated=nan_free("calibrated").mean(),
-            above=(nan_free("p_value") <= 0.05).sum(),
+            above=(nan_free("p_value") <= _LEVEL).sum(),
+            finest=(1 / (pl.col("permutations") + 1)).max(),
             languages=nan_free("score").count(),
             tested=nan_free("p_value").count(),
         )
@@ -178,17 +183,21 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
     first, last = usable.row(0, named=True), usable.row(-1, named=True)
     found = [
         f"From the first tap ({first['label']}) to the last ({last['label']}), speech-text "
-        f"similarity goes from {first['score']:.2f} to {last['score']:.2f}, and chance from "
-        f"{first['null']:.2f} to {last['null']:.2f} (means over {last['languages']} languages)."
+        f"similarity goes from {shown(first['score'])} to {shown(last['score'])}, and chance "
+        f"from {shown(first['null'])} to {shown(last['null'])} (means over {last['languages']} "
+        "languages)."
     ]
-    if last["tested"]:
+    if last["tested"] and last["finest"] <= _LEVEL:
         found.append(
             f"At the last tap {last['above']} of {last['tested']} languages lie above their "
             "permutation null (p ≤ .05, one test a language, not corrected for their number)."
         )
+    if last["calibrated"] is None:
+        found.append("Nothing can be above chance here: too few sentences for the dimensions kept.")
+        return tuple(found)
     found.append(
-        f"Calibrated, that is {first['calibrated']:.2f} at the first and "
-        f"{last['calibrated']:.2f} at the last tap, where 0 is chance and 1 the same space."
+        f"Calibrated, that is {shown(first['calibrated'])} at the first and "
+        f"{shown(last['calibrated'])} at the last tap, where 0 is chance and 1 the same space."
     )
     return tuple(found)
 

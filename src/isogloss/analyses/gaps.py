@@ -2,11 +2,18 @@
 
 from collections.abc import Iterable
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
-from isogloss.analyses._curves import SENTENCES_HELP, SentenceRule, nan_free, subsets, y_axis
+from isogloss.analyses._curves import (
+    SENTENCES_HELP,
+    SentenceRule,
+    nan_free,
+    shown,
+    subsets,
+    y_axis,
+)
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
 from isogloss.charts import Axis, Chart, Line, Marks, Panel, Role
 from isogloss.languages import RESOURCE_LEVELS, languages
@@ -15,6 +22,7 @@ from isogloss.settings import setting
 
 MODAL, TEXT, SPEECH = "cross-modal", "cross-lingual text", "cross-lingual speech"
 _KINDS = (MODAL, TEXT, SPEECH)
+_TIE = 1e-9
 _SIDE_BY_SIDE = 16
 """Languages that two panels in one row have room for."""
 
@@ -95,7 +103,7 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
                 nan_free("calibrated").min().alias(f"{kind} calibrated lowest"),
                 nan_free("calibrated").max().alias(f"{kind} calibrated highest"),
                 pl.col("n").min().alias(f"{kind} N"),
-                pl.len().alias(f"{kind} partners"),
+                nan_free("score").count().alias(f"{kind} partners"),
             ),
             on="language",
             how="left",
@@ -106,6 +114,8 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
         return (
             pl.when(own.is_null() | best.is_null())
             .then(None)
+            .when((own - best).abs() < _TIE)
+            .then(pl.lit("neither"))
             .when(own < best)
             .then(pl.lit("modality"))
             .otherwise(pl.lit("language"))
@@ -186,7 +196,7 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
     )
 
 
-def _hover(row: dict[str, object], kind: str, suffix: str) -> str:
+def _hover(row: dict[str, Any], kind: str, suffix: str) -> str:
     name = languages()[str(row["language"])].name
     value = row[f"{kind}{suffix}"]
     if value is None:
@@ -195,7 +205,7 @@ def _hover(row: dict[str, object], kind: str, suffix: str) -> str:
     if kind != MODAL:
         low, high = row[f"{kind}{suffix} lowest"], row[f"{kind}{suffix} highest"]
         lines.append(f"{low:.3f} to {high:.3f} over {row[f'{kind} partners']} partners")
-    lines.append(f"N {row[f'{kind} N']}, chance {row[f'{kind} chance']:.3f}")
+    lines.append(f"N {row[f'{kind} N']}, chance {shown(row[f'{kind} chance'])}")
     return "\n".join(lines)
 
 
@@ -204,11 +214,11 @@ def _findings(table: pl.DataFrame) -> tuple[str, ...]:
     for column, name in (("larger gap", "raw"), ("larger gap (calibrated)", "calibrated")):
         verdicts = table[column].drop_nulls()
         if verdicts.is_empty():
-            return ("No comparison of the two gaps is defined.",)
+            continue
         modality = int((verdicts == "modality").sum())
         found.append(
             f"By {name} scores the modality gap is the larger one for {modality} of "
             f"{len(verdicts)} languages: some other language's text is more similar to their text "
             "than their own speech is."
         )
-    return tuple(found)
+    return tuple(found) or ("No comparison of the two gaps is defined.",)

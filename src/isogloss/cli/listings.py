@@ -165,7 +165,7 @@ def show(
     )
     found = summary(selection)
     print(f"{corpus.name}: {corpus.description}\nLicence: {corpus.licence}")
-    for note in corpus.notes:
+    for note in selection.corpus.notes:
         print(f"Note: {note}")
     _summary(found)
     if selection.dropped:

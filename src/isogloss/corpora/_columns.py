@@ -96,7 +96,13 @@ class Columns:
             return None
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise CorpusError(f"{self.at(number, name)}: {value!r} is neither text nor a number")
-        return str(value).strip() or None
+        text = str(value).strip()
+        if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+            raise CorpusError(
+                f"{self.at(number, name)}: {text!r} holds a character that no text has (a zero "
+                "byte or half of a surrogate pair); save the table anew as UTF-8"
+            )
+        return text or None
 
     def required(self, number: int, row: Row, name: str) -> str:
         """A cell as text.

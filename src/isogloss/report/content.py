@@ -197,7 +197,7 @@ def _dropped(run: Run, store: Store) -> Table:
 def _notes(run: Run, store: Store) -> list[str]:
     found = [*run.model["notes"], *run.corpus["notes"]]
     found += [
-        f"{count} recording{'' if count == 1 else 's'}: {note}"
+        f"{count} input{'' if count == 1 else 's'}: {note}"
         for note, count in run.done_to_inputs(store)
     ]
     found.append(f"The corpus: {run.corpus['description']}")
@@ -216,9 +216,20 @@ def _environment(run: Run) -> list[tuple[str, str]]:
         ("made", run.made),
         ("device", ", ".join(sorted(devices))),
         *((f"checkpoint: {k}", v) for k, v in run.model["checkpoint"].items()),
-        *run.environment.items(),
+        *_versions(run, store),
         ("report by", f"isogloss {__version__}"),
     ]
+
+
+def _versions(run: Run, store: Store) -> list[tuple[str, str]]:
+    """Versions under which the activations were made; more than one where a run was resumed."""
+    found: dict[str, list[str]] = {name: [] for name in run.environment}
+    for unit in run.units:
+        if store.has(unit):
+            for name, value in store.record(unit).get("environment", {}).items():
+                if value not in found.setdefault(name, []):
+                    found[name].append(value)
+    return [(k, ", ".join(v) or run.environment[k]) for k, v in found.items()]
 
 
 def _yaml(study: dict[str, Any]) -> str:
