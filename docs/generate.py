@@ -9,7 +9,7 @@ from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
 from isogloss.models import MODELS
 from isogloss.registry import Registry
-from isogloss.results import SCHEMA
+from isogloss.results import MEANING, SCHEMA
 from isogloss.settings import Settings, role_of
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS, Study
@@ -45,8 +45,9 @@ def page() -> str:
     ):
         parts.append(f"## {title}\n\n{intro}\n")
         parts += [_part(registry, name) for name in registry.names()]
-    parts.append("## Columns of the results\n\n" + ", ".join(f"`{c}`" for c in SCHEMA) + "\n")
-    return "\n".join(parts)
+    parts.append("## Columns of the results\n\n| column | what it holds |\n|---|---|")
+    parts += [f"| `{c}` | {MEANING[c]} |" for c in SCHEMA]
+    return "\n".join(parts) + "\n"
 
 
 def _commands() -> str:

@@ -254,7 +254,7 @@ def test_usage_errors(capsys, tmp_path):
 def test_init_plan_and_overrides(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert call(["init", "--corpus", "udhr"]) == 0
-    assert call(["init"]) == 2
+    assert call(["init"]) == 1
     assert "exists already" in one_line(capsys)
     options = ["--corpus.languages", "eng,deu", "--model.checkpoint", "tiny"]
     assert call(["plan", "study.yaml", *options]) == 0

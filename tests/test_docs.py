@@ -2,6 +2,7 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from isogloss.analyses import ANALYSES
@@ -9,6 +10,7 @@ from isogloss.cli import app
 from isogloss.corpora import CORPORA
 from isogloss.languages import languages
 from isogloss.models import MODELS
+from isogloss.results import MEANING, SCHEMA
 from isogloss.similarity.measures import MEASURES
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,12 @@ def test_every_part_and_setting_is_in_the_reference(generated):
                 assert field in ("source", "family") or f"| `{field}` |" in section
 
 
+def test_every_column_of_the_results_is_explained(generated):
+    assert list(MEANING) == list(SCHEMA)
+    for column in SCHEMA:
+        assert f"| `{column}` | {MEANING[column]} |" in generated
+
+
 def test_every_command_has_help_and_is_in_the_reference(generated):
     commands = [n for n in app if not n.startswith("-")]
     assert len(commands) > 10
@@ -59,6 +67,42 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if "://" not in target and not target.startswith("mailto:"):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_example_measure_of_the_contributing_page_works():
+    (code,) = [b for b in blocks(ROOT / "CONTRIBUTING.md") if "class Cosine" in b]
+    found = {}
+    exec(code, found)
+    measure = found["Cosine"](centre=True)
+    rng = np.random.default_rng(0)
+    x = measure.prepare(rng.normal(size=(30, 5)))
+    assert measure.compare(x, 2 * x).score == pytest.approx(1)
+    score = measure.compare(x, x, permutations=50, rng=rng)
+    assert score.p_value == 1 / 51
+    assert abs(score.null_mean) < 0.1
+    assert np.isnan(measure.compare(x[:2], x[:2]).score)
+
+
+def test_the_python_tour_of_the_readme_runs(tmp_path, monkeypatch):
+    from builders import make_run
+    from isogloss import api
+
+    made = make_run(tmp_path / "out", analyses="cross_modal")
+    tables, _ = api.analyse(made.folder)
+    outcome = api.Outcome(made.folder, tables, 0)
+    monkeypatch.setattr("isogloss.run", lambda study: outcome, raising=False)
+    (tour,) = [b for b in blocks(ROOT / "README.md") if "isogloss.Study(" in b]
+    found = {}
+    exec(tour.replace("table.group_by", "means = table.group_by"), found)
+    assert found["study"].model.taps == "paper"
+    assert found["means"]["score"].n_unique() == 4
+    (measure,) = [b for b in blocks(ROOT / "README.md") if "import svcca" in b]
+    rng = np.random.default_rng(0)
+    exec(measure, {"x": rng.normal(size=(20, 4)), "y": rng.normal(size=(20, 6))})
 
 
 def test_the_commands_of_the_readme_exist():

@@ -47,12 +47,15 @@ def plugin(tmp_path, monkeypatch):
         "    question = '?'\n"
         "    def comparisons(self, contents): return []\n"
         "    def summarise(self, frame): raise AssertionError\n"
+        "class Bare(Analysis):\n"
+        "    title = 'Bare'\n"
     )
     info = tmp_path / "isogloss_extra-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: isogloss-extra\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[isogloss.analyses]\nthird = isogloss_extra:Third\nwrong = os:getcwd\n"
+        "gone = isogloss_extra.nothere:X\nbare = isogloss_extra:Bare\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     return Registry("analysis", "isogloss.analyses", Analysis)
@@ -68,5 +71,19 @@ def test_other_packages_add_parts_by_entry_point(plugin):
 
 
 def test_a_plugin_of_the_wrong_kind_is_refused(plugin):
-    with pytest.raises(IsoglossError, match=r'plug-in "wrong" \(os:getcwd\) is no analysis'):
+    with pytest.raises(
+        IsoglossError, match=r'plug-in "wrong" of isogloss-extra \(os:getcwd\) is no ana'
+    ):
         plugin.get("wrong")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gone", "cannot be loaded .ModuleNotFoundError"), ("bare", "lacks the class .* `question`")],
+)
+def test_plugins_that_do_not_work_are_named_and_the_others_stay(plugin, name, message):
+    with pytest.raises(IsoglossError, match=message):
+        plugin.get(name)
+    parts, broken = plugin.loadable()
+    assert {"gaps", "third"} <= set(parts)
+    assert len(broken) == 3

@@ -70,8 +70,8 @@ def test_difference_names_nested_keys():
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}
     assert difference(old, new) == [
         "a.c (2 there, 4 now)",
-        "d (3 there, None now)",
-        "e (None there, 5 now)",
+        "d (3 there, nothing now)",
+        "e (nothing there, 5 now)",
     ]
     assert difference(old, old) == []
 

@@ -38,6 +38,10 @@ _SHOWN = 6
 """Reasons, and sentence ids of one reason, that are named before the rest is only counted."""
 
 
+_FEW = 10
+"""Sentences below which a comparison says nothing."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run gave."""
@@ -99,6 +103,8 @@ def run(study: Study, events: Events | None = None) -> Outcome:
         raise
     _tell(described, store, events)
     tables, skipped = analyse(study.output, events)
+    for name, frame in tables.items():
+        _judge(name, frame, events)
     try:
         path = write_report(study.output, events)
     except MissingExtraError as error:
@@ -121,6 +127,19 @@ def _tell(described: Run, store: Store, events: Events) -> None:
         )
     if len(groups) > _SHOWN:
         events.warn(f"left out for {len(groups) - _SHOWN} more reasons; the report has them all")
+
+
+def _judge(name: str, frame: pl.DataFrame, events: Events) -> None:
+    """Warn of tables that say little."""
+    undefined = frame.filter(pl.col("score").is_nan())
+    if undefined.height:
+        reason = undefined["reason"].mode().sort()[0]
+        events.warn(f"{name}: {undefined.height} of {frame.height} scores are undefined ({reason})")
+    fewest = frame.filter(pl.col("score").is_not_nan())["n"].min()
+    if isinstance(fewest, int) and fewest < _FEW:
+        events.warn(
+            f"{name}: only {fewest} sentences are compared; whatever the model, scores are near 1"
+        )
 
 
 def analyse(

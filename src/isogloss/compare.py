@@ -149,15 +149,21 @@ def _score(
     def row(c: Comparison) -> dict[str, Any]:
         (a, width_a, rows_a), (b, width_b, rows_b) = views[c.a], views[c.b]
         rng = np.random.default_rng(_seed(seed, line, c))
-        score = measure.compare(
-            a,
-            b,
-            rows_a=rows_a(c.sentences),
-            rows_b=rows_b(c.sentences),
-            permutations=permutations,
-            rng=rng,
-        )
-        baseline = measure.baseline(score.n, width_a, width_b, seed=seed)
+        try:
+            score = measure.compare(
+                a,
+                b,
+                rows_a=rows_a(c.sentences),
+                rows_b=rows_b(c.sentences),
+                permutations=permutations,
+                rng=rng,
+            )
+            baseline = measure.baseline(score.n, width_a, width_b, seed=seed)
+        except Exception as error:
+            # A measure that fails on one pair, ours or a plug-in's, must not cost the others.
+            reason = f"{type(error).__name__}: {error}"
+            score = Score(float("nan"), len(c.sentences), reason=reason)
+            baseline = float("nan")
         return _row(c, line, score, baseline)
 
     return pl.DataFrame(list(pool.map(row, chunk)), schema=SCHEMA)

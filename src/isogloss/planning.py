@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from isogloss.corpora.base import Dropped, Modality, Selection, Utterance
-from isogloss.errors import CorpusError, ItemError, ModelError
+from isogloss.errors import CorpusError, ItemError, ModelError, choices
 from isogloss.events import Events, Silent, task
+from isogloss.languages import languages
 from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
 from isogloss.selection import select
 from isogloss.settings import by_role, digest
@@ -62,6 +63,12 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         raise ModelError(f"model.taps names no tap of the {empty[0]} encoder")
     fingerprint = study.model.fingerprint()
     corpus = study.corpus.load()
+    foreign = sorted({u.language for u in corpus.utterances} - set(languages()))
+    if foreign:
+        raise CorpusError(
+            f"the corpus {corpus.name} gives languages that are not known by that code: "
+            f"{choices(foreign)}. A corpus must give ISO 639-3 codes of `isogloss languages`"
+        )
     selection = select(
         corpus,
         languages=study.corpus.languages,

@@ -83,12 +83,33 @@ class Registry(Generic[T]):
                     return value
             raise IsoglossError(f"{module.__name__} defines no {self.kind}")
         if name in self._plugins:
-            value = self._plugins[name].load()
-            if not (isinstance(value, type) and issubclass(value, self.base)):
-                where = self._plugins[name].value
-                raise IsoglossError(
-                    f'the plug-in "{name}" ({where}) is no {self.kind}: '
-                    f"it must be a subclass of {self.base.__module__}.{self.base.__name__}"
-                )
-            return value
+            return self._load(self._plugins[name])
         raise StudyError(unknown(self.kind, name, self.names()))
+
+    def loadable(self) -> tuple[dict[str, type[T]], list[str]]:
+        """All parts that can be imported, and a message for each that cannot."""
+        parts, broken = {}, []
+        for name in self.names():
+            try:
+                parts[name] = self.get(name)
+            except IsoglossError as error:
+                broken.append(str(error))
+        return parts, broken
+
+    def _load(self, plugin: EntryPoint) -> type[T]:
+        called = f'the plug-in "{plugin.name}" of {self.origin(plugin.name)} ({plugin.value})'
+        try:
+            value = plugin.load()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise IsoglossError(f"{called} cannot be loaded ({reason})") from error
+        if not (isinstance(value, type) and issubclass(value, self.base)):
+            raise IsoglossError(
+                f"{called} is no {self.kind}: it must be a subclass of "
+                f"{self.base.__module__}.{self.base.__name__}"
+            )
+        for attribute in ("info", "title", "question"):
+            declared = attribute in self.base.__annotations__
+            if declared and not hasattr(value, attribute):
+                raise IsoglossError(f"{called} lacks the class attribute `{attribute}`")
+        return value

@@ -42,6 +42,37 @@ SCHEMA: dict[str, pl.DataType] = {
 study's: Gaussian vectors of the same shapes. What could not be computed is NaN, with a ``reason``.
 """
 
+MEANING: dict[str, str] = {
+    "analysis": "name of the analysis",
+    "measure": "the measure with all its options",
+    "group": "curve or bar that the row belongs to: `matched` or `all pairs` (cross_modal), `text` "
+    "or `speech` (cross_lingual), the kind of comparison (gaps)",
+    "label": "place on the x-axis: a tap, or two where text and speech taps differ",
+    "position": "order of the places",
+    "depth": "relative depth of the place, 0 at the input and 1 at the last layer; that of the "
+    "text tap where two differ",
+    "language_a": "language of the first view, ISO 639-3",
+    "modality_a": "its modality",
+    "tap_a": "its tap",
+    "language_b": "language of the second view",
+    "modality_b": "its modality",
+    "tap_b": "its tap",
+    "n": "number of sentences compared",
+    "score": "the similarity",
+    "k_a": "dimensions kept of the first view (`k_x` in Python)",
+    "k_b": "dimensions kept of the second view (`k_y` in Python)",
+    "chance": "matched null in closed form, NaN for measures without one",
+    "null_mean": "matched null by permutation: mean",
+    "null_sd": "its standard deviation",
+    "p_value": "share of permutations, the identity counted in, that score at least as high",
+    "permutations": "their number",
+    "calibrated": "(score − null) / (1 − null), null by permutation where there is one",
+    "baseline": "Gaussian vectors of the same shapes, the baseline of the study",
+    "reason": "why the score is NaN, else empty",
+    "warnings": "what to know before trusting the score",
+}
+"""What each column holds, for the documentation."""
+
 NULL = pl.when(pl.col("permutations") > 0).then("null_mean").otherwise("chance")
 """The chance level to show: by permutation where there is one, else in closed form."""
 

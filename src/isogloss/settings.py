@@ -57,6 +57,8 @@ def _explain(settings: type[Settings], error: ErrorDetails) -> str:
         return f"{path}: " + unknown("value", value, valid)
     if kind == "value_error":
         return f"{path}: {error['ctx']['error']}"
+    if value is None:
+        return f"{path} is empty: {settings.model_fields[key].description}"
     return f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, got {value!r}"
 
 
@@ -154,5 +156,5 @@ def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> li
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return choices(value, 6)
-    text = str(value)
+    text = "nothing" if value in (None, "") else str(value)
     return text if len(text) <= 48 else f"{text[:45]}…"

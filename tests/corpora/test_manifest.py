@@ -272,6 +272,15 @@ def test_excel_byte_order_mark_and_crlf(tmp_path):
         assert [u.text for u in load(tmp_path / name).utterances] == ["eins", "zwei"]
 
 
+@pytest.mark.parametrize("cell", [["a"], {"a": 1}])
+@pytest.mark.parametrize("column", ["text", "audio_filepath"])
+def test_one_odd_cell_does_not_hide_a_column(tmp_path, column, cell):
+    rows = [{"id": i, "lang": "deu", "text": "a", "audio_filepath": "a.wav"} for i in range(4)]
+    rows[2][column] = cell
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert f'm.jsonl line 3, column "{column}": holds a list' in error(tmp_path / "m.jsonl")
+
+
 def test_embedded_audio_is_explained(tmp_path):
     audio = [{"bytes": b"RIFF", "path": "a.wav"}]
     frame = pl.DataFrame({"id": [1], "lang": ["deu"], "audio": audio})

@@ -5,8 +5,10 @@ from typing import Any, Literal
 
 import polars as pl
 
+from isogloss import specs
 from isogloss.charts import Axis, Line
 from isogloss.results import NULL
+from isogloss.similarity.measures import MEASURES
 
 SentenceRule = Literal["smallest", "shared", "all"]
 SENTENCES_HELP = (
@@ -45,7 +47,9 @@ def x_axis(frame: pl.DataFrame) -> Axis:
 
 def y_axis(measure: str, calibrated: bool) -> Axis:
     """The score of a measure, raw or calibrated."""
-    name = measure.partition("(")[0].upper()
+    part = specs.parse(MEASURES, measure)
+    _, bracket, options = specs.write(MEASURES, part, defaults=False).partition("(")
+    name = part.info.title + bracket + options
     if calibrated:
         return Axis(f"calibrated {name} (0 = chance)")
     return Axis(f"{name} (0 to 1)", range=(0.0, 1.0))
@@ -110,7 +114,7 @@ def shown(value: float | None) -> str:
     >>> shown(0.5), shown(None)
     ('0.50', 'undefined')
     """
-    return "undefined" if value is None else f"{value:.2f}"
+    return "undefined" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
 def nan_free(column: str) -> pl.Expr:

@@ -99,7 +99,7 @@ def _own(axis: Axis, lines: list[Line]) -> Axis:
 
 def _heading(frame: pl.DataFrame, modality: str) -> str:
     pairs = frame.filter(group=modality).select("language_a", "language_b").n_unique()
-    return f"{modality.capitalize()} ({pairs} pairs of languages)"
+    return f"{modality.capitalize()} ({pairs} pair{'' if pairs == 1 else 's'} of languages)"
 
 
 def _findings(frame: pl.DataFrame) -> tuple[str, ...]:

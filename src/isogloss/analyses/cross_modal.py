@@ -1,6 +1,7 @@
 """Speech against text of the same language, over the taps (section 3.1, Figure 2)."""
 
 from collections.abc import Iterable
+from math import isnan
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -25,6 +26,8 @@ from isogloss.settings import setting
 
 _MATCHED, _GRID = "matched", "all pairs"
 _LEVEL = 0.05
+_LEAST_SPAN = 0.1
+"""Difference of scores that the colours of a map cover at least."""
 
 
 class CrossModal(Analysis):
@@ -119,10 +122,13 @@ def _cross_adapted(line: Line, rows: pl.DataFrame) -> Line:
 
 
 def _map(frame: pl.DataFrame) -> Chart:
+    # Each cell's permutations draw anew, and their noise would look like structure in a map.
+    smooth = pl.when(pl.col("chance").is_nan()).then(NULL).otherwise("chance")
+    smooth = pl.when(smooth < 1 - 1e-9).then(smooth).otherwise(float("nan"))
     means = frame.group_by("tap_a", "tap_b").agg(
         score=nan_free("score").mean(),
-        calibrated=nan_free("calibrated").mean(),
-        chance=NULL.fill_nan(None).mean(),
+        calibrated=((pl.col("score") - smooth) / (1 - smooth)).fill_nan(None).mean(),
+        chance=smooth.fill_nan(None).mean(),
         n=pl.col("n").min(),
     )
     found = {(r["tap_a"], r["tap_b"]): r for r in means.iter_rows(named=True)}
@@ -141,7 +147,7 @@ def _map(frame: pl.DataFrame) -> Chart:
             title,
             Axis("speech tap", speech),
             Axis("text tap", text),
-            (Grid(label, speech, text, values, hover),),
+            (Grid(label, speech, text, values, hover, range=_span(values)),),
         )
 
     hover = tuple(
@@ -158,9 +164,19 @@ def _map(frame: pl.DataFrame) -> Chart:
         "All pairs of text and speech taps",
         f"Mean similarity ({measure}) over {count} languages between every text tap and every "
         "speech tap: raw, and calibrated as (score − chance) / (1 − chance) with the matched null "
-        "as chance, which differs from cell to cell.",
+        "in closed form as chance, which differs from cell to cell.",
         (panel("Raw", "score"), panel("Calibrated", "calibrated")),
     )
+
+
+def _span(values: tuple[tuple[float, ...], ...]) -> tuple[float, float] | None:
+    """A range of colours that does not blow up differences of no account."""
+    known = [v for row in values for v in row if not isnan(v)]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    more = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    return low - more, high + more
 
 
 def _findings(frame: pl.DataFrame) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from isogloss.analyses._curves import (
     y_axis,
 )
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
-from isogloss.charts import Axis, Chart, Line, Marks, Panel, Role
+from isogloss.charts import Axis, Chart, Line, Marks, Panel
 from isogloss.languages import RESOURCE_LEVELS, languages
 from isogloss.results import NULL
 from isogloss.settings import setting
@@ -85,6 +85,9 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
         language_a=pl.col("language_b"), language_b=pl.col("language_a")
     )
     both = pl.concat([frame, turned.select(frame.columns)]).with_columns(null=NULL)
+    room = 1 - pl.col("null")
+    rest = pl.when(room > _TIE).then((pl.col("baseline") - pl.col("null")) / room)
+    both = both.with_columns(rest.alias("baseline calibrated"))
     level = {code: x.resource for code, x in languages().items()}
     rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
     table = both.select(
@@ -99,6 +102,8 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
                 nan_free("score").min().alias(f"{kind} lowest"),
                 nan_free("score").max().alias(f"{kind} highest"),
                 nan_free("null").mean().alias(f"{kind} chance"),
+                nan_free("baseline").mean().alias(f"{kind} baseline"),
+                nan_free("baseline calibrated").mean().alias(f"{kind} baseline calibrated"),
                 nan_free("calibrated").mean().alias(f"{kind} calibrated"),
                 nan_free("calibrated").min().alias(f"{kind} calibrated lowest"),
                 nan_free("calibrated").max().alias(f"{kind} calibrated highest"),
@@ -161,21 +166,20 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
             f"chance, {kind}", names, column(f"{kind} chance"), role="chance", colour=colour
         )
 
-    def flat(name: str, value: pl.Expr, role: Role) -> Line:
-        found = frame.filter(group=MODAL).select(value.fill_nan(None).mean()).item()
-        level = float("nan") if found is None else float(found)
-        return Line(name, names, (level,) * len(names), role=role)
+    def baseline(kind: str, colour: int, suffix: str) -> Marks:
+        values = column(f"{kind} baseline{suffix}")
+        return Marks(f"Gaussian baseline, {kind}", names, values, role="baseline", colour=colour)
 
     measure = frame["measure"][0]
-    baseline = pl.col("baseline")
     raw = [marks(kind, i, "") for i, kind in enumerate(_KINDS)]
     raw += [chance(kind, i) for i, kind in enumerate(_KINDS)]
-    calibrated = [marks(kind, i, " calibrated") for i, kind in enumerate(_KINDS)]
-    flats = [flat("Gaussian baseline", baseline, "baseline")]
-    flats_calibrated = [
-        flat("Gaussian baseline", (baseline - NULL) / (1 - NULL), "baseline"),
-        flat("chance (matched null)", 0 * NULL, "chance"),
+    raw += [baseline(kind, i, "") for i, kind in enumerate(_KINDS)]
+    calibrated: list[Marks | Line] = [
+        marks(kind, i, " calibrated") for i, kind in enumerate(_KINDS)
     ]
+    calibrated += [baseline(kind, i, " calibrated") for i, kind in enumerate(_KINDS)]
+    zero = tuple(0.0 for _ in names)
+    calibrated.append(Line("chance (matched null)", names, zero, role="chance"))
     label = frame["label"][0]
     return Chart(
         "gaps",
@@ -183,14 +187,12 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
         f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
         "(cross-modal), and its text and its speech to those of every other language (mean, and "
         "range over the partners). Raw scores stand beside the matched null of each kind (hollow); "
-        "calibrated ones are (score − chance) / (1 − chance). Dotted: the study's Gaussian "
-        "baseline. A cross-modal point under the top of the text range means that the modality gap "
-        "is the larger one.",
+        "calibrated ones are (score − chance) / (1 − chance). Grey: the study's Gaussian baseline "
+        "of each kind. A cross-modal point under the top of the text range means that the modality "
+        "gap is the larger one.",
         (
-            Panel("Raw", x, y_axis(measure, calibrated=False), (*raw, *flats)),
-            Panel(
-                "Calibrated", x, y_axis(measure, calibrated=True), (*calibrated, *flats_calibrated)
-            ),
+            Panel("Raw", x, y_axis(measure, calibrated=False), tuple(raw)),
+            Panel("Calibrated", x, y_axis(measure, calibrated=True), tuple(calibrated)),
         ),
         columns=2 if len(names) <= _SIDE_BY_SIDE else 1,
     )
@@ -215,10 +217,11 @@ def _findings(table: pl.DataFrame) -> tuple[str, ...]:
         verdicts = table[column].drop_nulls()
         if verdicts.is_empty():
             continue
-        modality = int((verdicts == "modality").sum())
-        found.append(
-            f"By {name} scores the modality gap is the larger one for {modality} of "
-            f"{len(verdicts)} languages: some other language's text is more similar to their text "
-            "than their own speech is."
+        count = {v: int((verdicts == v).sum()) for v in ("modality", "language", "neither")}
+        text = (
+            f"By {name} scores the modality gap is the larger one for {count['modality']} of "
+            f"{len(verdicts)} languages (some other language's text is more similar to their text "
+            f"than their own speech is), and the language gap for {count['language']}"
         )
+        found.append(f"{text}; {count['neither']} tie." if count["neither"] else f"{text}.")
     return tuple(found) or ("No comparison of the two gaps is defined.",)

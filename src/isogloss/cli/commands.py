@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from isogloss import api
 from isogloss.cli.display import display, show_table, size, span
 from isogloss.cli.options import with_settings
-from isogloss.errors import StudyError
+from isogloss.corpora.base import grouped
+from isogloss.errors import IsoglossError, choices
 from isogloss.estimate import estimate
 from isogloss.planning import plan as make_plan
 from isogloss.store import Store
@@ -112,7 +113,11 @@ def plan(
     )
     for modality, taps in planned.taps.items():
         print(f"{modality} taps: {' '.join(t.name for t in taps)}")
-    print(f"left out: {len(planned.selection.dropped)} (`isogloss corpus show` says why)")
+    for note in planned.selection.corpus.notes:
+        print(f"note: {note}")
+    for group in grouped(planned.selection.dropped):
+        ids = choices(group.sentences, 6)
+        print(f"left out: {group.language} {group.modality}, sentence {ids}: {group.reason}")
     print(
         f"{found.pending} of {found.units} units to make; {found.sentences} sentences, "
         f"{found.hours:.1f} h of speech, {size(found.bytes)} of activations"
@@ -193,8 +198,8 @@ def init(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise StudyError(f"{path} exists already; choose another name") from None
+        raise IsoglossError(f"{path} exists already; choose another name") from None
     except OSError as error:
-        raise StudyError(f"cannot write {path}: {error.strerror}") from None
+        raise IsoglossError(f"cannot write {path}: {error.strerror}") from None
     print(f"{path} written; fill in what is empty, then `isogloss plan {path}`")
     return 0

@@ -1,5 +1,7 @@
 """Commands that list what there is."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,6 @@ from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
 from isogloss.selection import Summary, select, summary
-from isogloss.settings import Settings
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS
 
@@ -25,8 +26,8 @@ def models() -> None:
         "",
         ["family", "what", "checkpoints", "licence of the weights", "from"],
         [
-            [n, (i := MODELS.get(n).info).title, i.checkpoints, i.licence, MODELS.origin(n)]
-            for n in MODELS.names()
+            [n, (i := part.info).title, i.checkpoints, i.licence, MODELS.origin(n)]
+            for n, part in _parts(MODELS)
         ],
     )
     _settings(MODELS)
@@ -40,13 +41,13 @@ def corpora() -> None:
         [
             [
                 n,
-                (i := CORPORA.get(n).info).title,
+                (i := part.info).title,
                 i.languages,
                 i.speech,
                 i.licence,
                 CORPORA.origin(n),
             ]
-            for n in CORPORA.names()
+            for n, part in _parts(CORPORA)
         ],
     )
     _settings(CORPORA)
@@ -55,8 +56,8 @@ def corpora() -> None:
 def measures() -> None:
     """List the similarity measures with their properties and options."""
     rows = []
-    for name in MEASURES.names():
-        info = MEASURES.get(name).info
+    for name, part in _parts(MEASURES):
+        info = part.info
         low, high = info.range
         rows.append(
             [
@@ -80,10 +81,7 @@ def analyses() -> None:
     show_table(
         "",
         ["analysis", "what", "question", "from"],
-        [
-            [n, (a := ANALYSES.get(n)).title, a.question, ANALYSES.origin(n)]
-            for n in ANALYSES.names()
-        ],
+        [[n, part.title, part.question, ANALYSES.origin(n)] for n, part in _parts(ANALYSES)],
     )
     _settings(ANALYSES)
 
@@ -203,10 +201,17 @@ def _summary(found: Summary) -> None:
     print(f"{found.common} sentences are in all languages and modalities")
 
 
+def _parts(registry: Registry[Any]) -> Iterable[tuple[str, Any]]:
+    """All parts that work; the others are named on standard error."""
+    parts, broken = registry.loadable()
+    for message in broken:
+        print(f"warning: {message}", file=sys.stderr)
+    return parts.items()
+
+
 def _settings(registry: Registry[Any]) -> None:
     rows = []
-    for name in registry.names():
-        part: type[Settings] = registry.get(name)
+    for name, part in _parts(registry):
         for field, info in part.model_fields.items():
             if field in KINDS.values():
                 continue

@@ -26,10 +26,10 @@ def schema() -> Iterator[tuple[str, Any, str]]:
             yield name, info.annotation, _help(info.annotation, info.description, info.default)
             continue
         merged: dict[str, list[tuple[str, Any]]] = {}
-        for part in SECTIONS[name].names():
-            for field, declared in SECTIONS[name].get(part).model_fields.items():
+        parts, _ = SECTIONS[name].loadable()
+        for part, settings in parts.items():
+            for field, declared in settings.model_fields.items():
                 merged.setdefault(field, []).append((part, declared))
-        parts = SECTIONS[name].names()
         for field, uses in merged.items():
             declared = uses[0][1]
             text = _help(declared.annotation, declared.description, declared.default)

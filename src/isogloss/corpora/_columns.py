@@ -83,6 +83,23 @@ class Columns:
             + f"Columns present: {choices(self.table.columns, 24)}"
         )
 
+    def refuse_nested(self, name: str) -> None:
+        """Make sure that a column is not left unread because some cell of it is no plain value.
+
+        Raises:
+            CorpusError: It holds a list, an object or bytes; the first row with one is named.
+        """
+        if name in self.found:
+            return
+        for column in self.table.nested:
+            if _plain(column) in (name, *COLUMNS[name]):
+                odd = [n for n, row in self.table.rows if isinstance(row.get(column), list | dict)]
+                where = self.table.where(odd[0]) if odd else str(self.table.path)
+                raise CorpusError(
+                    f'{where}, column "{column}": holds a list, an object or bytes, not one text; '
+                    "write plain values; write recordings to files and give their paths"
+                )
+
     def text(self, number: int, row: Row, name: str) -> str | None:
         """A cell as text, without white space around it; None if it is empty or missing.
 

@@ -58,6 +58,8 @@ class Manifest(CorpusSource):
         for name in ("id", "lang", *(("split",) if self.split else ())):
             columns.require(name)
         either = {"text": self.text_field, "speech": "audio_filepath"}
+        for modality in self.modalities:
+            columns.refuse_nested(either[modality])
         columns.require(*(either[m] for m in self.modalities))
         if self.text_field == "raw_text" and "text" in self.modalities:
             columns.require("raw_text")

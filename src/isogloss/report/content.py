@@ -127,17 +127,23 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
 def _grouped(cells: Iterable[str]) -> list[tuple[str, int]]:
     """Warnings that differ only in a number or in which view they speak of, counted together."""
     groups: dict[str, list[list[int]]] = {}
+    counts: dict[str, int] = {}
     for cell in cells:
+        kinds = set()
         for warning in filter(None, cell.split("; ")):
             text = re.sub(r"\bthe (first|second) view\b", "a view", warning)
             kind = _NUMBER.sub("#", text)
             groups.setdefault(kind, []).append([int(n) for n in _NUMBER.findall(text)])
+            kinds.add(kind)
+        for kind in kinds:
+            counts[kind] = counts.get(kind, 0) + 1
     texts = []
-    for kind, found in sorted(groups.items(), key=lambda g: -len(g[1])):
-        spans = [(min(column), max(column)) for column in zip(*found, strict=True)]
-        for low, high in spans:
-            kind = kind.replace("#", str(low) if low == high else f"{low} to {high}", 1)
-        texts.append((kind, len(found)))
+    for kind, found in sorted(groups.items(), key=lambda g: (-counts[g[0]], g[0])):
+        text = kind
+        for column in zip(*found, strict=True):
+            low, high = min(column), max(column)
+            text = text.replace("#", str(low) if low == high else f"{low} to {high}", 1)
+        texts.append((text, counts[kind]))
     return texts
 
 
