@@ -1,4 +1,4 @@
-"""Score comparisons: prepare every view once, compare the pairs, keep what is done.
+"""Score comparisons: prepare the views of a chunk once, compare its pairs, keep what is done.
 
 Comparisons are scored in chunks (one measure, group and place on the x-axis). A finished chunk is
 a small Parquet file named by the digest of all it depends on, so a run that is killed goes on

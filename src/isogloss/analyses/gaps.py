@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 
 from isogloss.analyses._curves import (
@@ -166,18 +167,25 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
             f"chance, {kind}", names, column(f"{kind} chance"), role="chance", colour=colour
         )
 
-    def baseline(kind: str, colour: int, suffix: str) -> Marks:
-        values = column(f"{kind} baseline{suffix}")
-        return Marks(f"Gaussian baseline, {kind}", names, values, role="baseline", colour=colour)
+    def baselines(suffix: str) -> list[Line]:
+        """One line where all kinds have the same baseline, as with encoders of one width."""
+        values = {kind: column(f"{kind} baseline{suffix}") for kind in _KINDS}
+        same = np.allclose(list(values.values()), values[MODAL], atol=1e-3, equal_nan=True)
+        if same:
+            return [Line("Gaussian baseline", names, values[MODAL], role="baseline")]
+        return [
+            Line(f"Gaussian baseline, {kind}", names, values[kind], role="baseline", colour=i)
+            for i, kind in enumerate(_KINDS)
+        ]
 
     measure = frame["measure"][0]
-    raw = [marks(kind, i, "") for i, kind in enumerate(_KINDS)]
+    raw: list[Marks | Line] = [marks(kind, i, "") for i, kind in enumerate(_KINDS)]
     raw += [chance(kind, i) for i, kind in enumerate(_KINDS)]
-    raw += [baseline(kind, i, "") for i, kind in enumerate(_KINDS)]
+    raw += baselines("")
     calibrated: list[Marks | Line] = [
         marks(kind, i, " calibrated") for i, kind in enumerate(_KINDS)
     ]
-    calibrated += [baseline(kind, i, " calibrated") for i, kind in enumerate(_KINDS)]
+    calibrated += baselines(" calibrated")
     zero = tuple(0.0 for _ in names)
     calibrated.append(Line("chance (matched null)", names, zero, role="chance"))
     label = frame["label"][0]
@@ -187,9 +195,9 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
         f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
         "(cross-modal), and its text and its speech to those of every other language (mean, and "
         "range over the partners). Raw scores stand beside the matched null of each kind (hollow); "
-        "calibrated ones are (score − chance) / (1 − chance). Grey: the study's Gaussian baseline "
-        "of each kind. A cross-modal point under the top of the text range means that the modality "
-        "gap is the larger one.",
+        "calibrated ones are (score − chance) / (1 − chance). Dotted: the study's Gaussian "
+        "baseline of each kind. A cross-modal point under the top of the text range means that the "
+        "modality gap is the larger one.",
         (
             Panel("Raw", x, y_axis(measure, calibrated=False), tuple(raw)),
             Panel("Calibrated", x, y_axis(measure, calibrated=True), tuple(calibrated)),
