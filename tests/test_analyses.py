@@ -287,3 +287,22 @@ def test_taps_without_a_matched_pair_still_have_their_map(tmp_path, monkeypatch)
     frame = analyse(made.folder)[0]["cross_modal"]
     summary = specs.parse(ANALYSES, "cross_modal(pairs=all)").summarise(frame)
     assert [c.name for c in summary.charts] == ["cross_modal_map"]
+
+
+def test_a_measure_that_fails_on_one_pair_does_not_cost_the_others(tmp_path, monkeypatch):
+    from isogloss.similarity import Svcca
+
+    compare, seen = Svcca.compare, []
+
+    def fail_once(self, a, b, **options):
+        seen.append(a)
+        if len(seen) == 1:
+            raise ArithmeticError("no luck")
+        return compare(self, a, b, **options)
+
+    monkeypatch.setattr(Svcca, "compare", fail_once)
+    made = make_run(tmp_path / "out", analyses="gaps", jobs=1)
+    frame = analyse(made.folder)[0]["gaps"]
+    failed = frame.filter(pl.col("score").is_nan())
+    assert failed["reason"].to_list() == ["ArithmeticError: no luck"]
+    assert frame.height == 4 + 6 + 6

@@ -58,7 +58,9 @@ def rewrite(manifest, change):
 def test_run_on_a_manifest_and_look_at_it(manifest, capsys):
     folder = manifest.parent / "out"
     assert run(manifest) == 0
-    assert "report.html" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "report.html" in shown.out
+    assert "cross_modal: only 6 sentences are compared" in " ".join(shown.err.split())
     assert call(["status", str(folder)]) == 0
     assert "4 of 4 units done, 0 failed" in capsys.readouterr().out
     assert call(["status", str(folder), "--json"]) == 0

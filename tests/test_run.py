@@ -206,6 +206,25 @@ def test_one_failed_unit_does_not_stop_the_rest(done, tmp_path, monkeypatch):
     assert all(s.state == "done" for s in isogloss.status(study.output))
 
 
+def test_a_corpus_with_foreign_codes_is_refused_before_anything_is_run(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from isogloss.corpora.udhr import Udhr
+    from isogloss.errors import CorpusError
+
+    load = Udhr.load
+
+    def foreign(self):
+        corpus = load(self)
+        changed = tuple(replace(u, language="de_de") for u in corpus.utterances)
+        return replace(corpus, utterances=changed)
+
+    monkeypatch.setattr(Udhr, "load", foreign)
+    with pytest.raises(CorpusError, match="not known by that code: de_de"):
+        isogloss.run(demo_study(tmp_path / "out", **ARGUMENTS))
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_demo_is_as_large_as_promised():
     study = demo_study()
     found = plan(study)

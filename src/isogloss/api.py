@@ -138,7 +138,8 @@ def _judge(name: str, frame: pl.DataFrame, events: Events) -> None:
     fewest = frame.filter(pl.col("score").is_not_nan())["n"].min()
     if isinstance(fewest, int) and fewest < _FEW:
         events.warn(
-            f"{name}: only {fewest} sentences are compared; whatever the model, scores are near 1"
+            f"{name}: only {fewest} sentences are compared; chance is high and little can be read "
+            "from the scores"
         )
 
 

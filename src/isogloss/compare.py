@@ -21,14 +21,13 @@ from isogloss import atomic, specs
 from isogloss.analyses.base import Comparison, ViewKey
 from isogloss.corpora.base import Modality
 from isogloss.events import Events, task
-from isogloss.results import SCHEMA, parquet
+from isogloss.results import FULL, SCHEMA, parquet
 from isogloss.settings import digest
 from isogloss.similarity.base import Measure, Rows, Score
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store, Unit
 
 FORMAT = 2
-_ROUNDING = 1e-9
 
 
 def compare(
@@ -177,7 +176,7 @@ def _seed(seed: int, measure: str, c: Comparison) -> int:
 def _row(c: Comparison, measure: str, score: Score, baseline: float) -> dict[str, Any]:
     null = score.null_mean if score.permutations else score.chance
     warnings = list(score.warnings)
-    if saturated := 1 - null < _ROUNDING:
+    if saturated := null > FULL:
         warnings.append("chance is 1: the kept dimensions fill the space, nothing can be above it")
     return {
         "analysis": "",

@@ -11,7 +11,7 @@ from isogloss.events import Events, Silent, task
 from isogloss.languages import languages
 from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
 from isogloss.selection import select
-from isogloss.settings import by_role, digest
+from isogloss.settings import digest
 from isogloss.store import FORMAT, Store, Unit
 from isogloss.study import Study
 
@@ -77,9 +77,7 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         seed=study.seed,
     )
     selection, contents = _identify(selection, study.jobs, events)
-    settings = by_role(study.model, "identity")
-    model = {k: v for k, v in settings.items() if k not in study.model.located_by}
-    model["checkpoint"] = fingerprint
+    model = {**study.model.identity(), "checkpoint": fingerprint}
     units = []
     for (language, modality), items in selection.items.items():
         names = tuple(t.name for t in taps[modality])

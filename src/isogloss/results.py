@@ -77,6 +77,15 @@ NULL = pl.when(pl.col("permutations") > 0).then("null_mean").otherwise("chance")
 """The chance level to show: by permutation where there is one, else in closed form."""
 
 
+FULL = 1 - 1e-9
+"""A chance level from which on nothing can be above chance."""
+
+
+def calibrate(value: pl.Expr, null: pl.Expr) -> pl.Expr:
+    """(value − null) / (1 − null), NaN where chance leaves no room above it."""
+    return pl.when(null <= FULL).then((value - null) / (1 - null)).otherwise(float("nan"))
+
+
 def write(frame: pl.DataFrame, folder: Path, name: str) -> list[Path]:
     """Write a table as Parquet and as CSV, each whole or not at all."""
     paths = [folder / f"{name}.parquet", folder / f"{name}.csv"]

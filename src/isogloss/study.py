@@ -12,7 +12,7 @@ from isogloss.corpora import CORPORA, CorpusSource
 from isogloss.errors import StudyError
 from isogloss.models import MODELS, ModelSource
 from isogloss.registry import Registry
-from isogloss.settings import Settings, by_role, check_keys, setting
+from isogloss.settings import Settings, check_keys, setting
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 
@@ -157,17 +157,20 @@ class Study(Settings):
 
     def write(self) -> str:
         """The study as YAML with every value, defaults included."""
-        values = self.model_dump(mode="json")
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+        return as_yaml(self.model_dump(mode="json"))
 
     def identity(self) -> dict[str, Any]:
         """What must agree, beside the checkpoint's content, for two runs to share a folder."""
-        model = by_role(self.model, "identity")
         return {
             "corpus": self.corpus.identity(),
-            "model": {k: v for k, v in model.items() if k not in self.model.located_by},
+            "model": self.model.identity(),
             "seed": self.seed,
         }
+
+
+def as_yaml(values: dict[str, Any]) -> str:
+    """A dumped study as the text of a study file."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
 def merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

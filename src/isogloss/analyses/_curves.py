@@ -7,7 +7,7 @@ import polars as pl
 
 from isogloss import specs
 from isogloss.charts import Axis, Line
-from isogloss.results import NULL
+from isogloss.results import NULL, calibrate
 from isogloss.similarity.measures import MEASURES
 
 SentenceRule = Literal["smallest", "shared", "all"]
@@ -80,7 +80,7 @@ def references(frame: pl.DataFrame, axis: Axis, *, calibrated: bool) -> list[Lin
     """What chance would give at each place: the matched null, and the study's Gaussian vectors."""
     null, baseline = NULL, pl.col("baseline")
     if calibrated:
-        baseline = (baseline - null) / (1 - null)
+        baseline = calibrate(baseline, null)
         null = 0 * null
     kinds: list[tuple[Literal["chance", "baseline"], str, str, pl.Expr]] = [
         ("chance", "chance (matched null)", "matched null", null),

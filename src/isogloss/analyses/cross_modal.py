@@ -1,6 +1,7 @@
 """Speech against text of the same language, over the taps (section 3.1, Figure 2)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import isnan
 from typing import ClassVar, Literal
 
@@ -21,7 +22,7 @@ from isogloss.analyses._curves import (
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
 from isogloss.charts import Axis, Chart, Grid, Line, Panel
 from isogloss.languages import RESOURCE_LEVELS, languages
-from isogloss.results import NULL
+from isogloss.results import NULL, calibrate
 from isogloss.settings import setting
 
 _MATCHED, _GRID = "matched", "all pairs"
@@ -117,17 +118,16 @@ def _cross_adapted(line: Line, rows: pl.DataFrame) -> Line:
     taps = rows.select("label", "depth", "position", "tap_a").unique().sort("depth", "position")
     repeats = (taps["tap_a"] == taps["tap_a"].shift(1)).fill_null(value=False)
     if line.x and isinstance(line.x[0], str) and taps["label"][-1] == "len":
-        return Line(**{**line.__dict__, "emphasis": tuple(repeats)})
+        return replace(line, emphasis=tuple(repeats))
     return line
 
 
 def _map(frame: pl.DataFrame) -> Chart:
     # Each cell's permutations draw anew, and their noise would look like structure in a map.
     smooth = pl.when(pl.col("chance").is_nan()).then(NULL).otherwise("chance")
-    smooth = pl.when(smooth < 1 - 1e-9).then(smooth).otherwise(float("nan"))
     means = frame.group_by("tap_a", "tap_b").agg(
         score=nan_free("score").mean(),
-        calibrated=((pl.col("score") - smooth) / (1 - smooth)).fill_nan(None).mean(),
+        calibrated=calibrate(pl.col("score"), smooth).fill_nan(None).mean(),
         chance=smooth.fill_nan(None).mean(),
         n=pl.col("n").min(),
     )

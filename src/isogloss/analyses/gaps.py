@@ -18,7 +18,7 @@ from isogloss.analyses._curves import (
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
 from isogloss.charts import Axis, Chart, Line, Marks, Panel
 from isogloss.languages import RESOURCE_LEVELS, languages
-from isogloss.results import NULL
+from isogloss.results import NULL, calibrate
 from isogloss.settings import setting
 
 MODAL, TEXT, SPEECH = "cross-modal", "cross-lingual text", "cross-lingual speech"
@@ -59,7 +59,7 @@ class Gaps(Analysis):
     def summarise(self, frame: pl.DataFrame) -> Summary:
         """Figure 5, raw and calibrated, and which gap is the larger for each language."""
         table = by_language(frame)
-        shown = table.select(
+        compact = table.select(
             "language",
             "resource",
             "larger gap",
@@ -72,7 +72,7 @@ class Gaps(Analysis):
                 for what in ("", "lowest", "highest", "chance")
             },
         )
-        return Summary(_findings(table), (_figure(frame, table),), (("By language", shown),))
+        return Summary(_findings(table), (_figure(frame, table),), (("By language", compact),))
 
 
 def by_language(frame: pl.DataFrame) -> pl.DataFrame:
@@ -85,10 +85,9 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
     turned = frame.filter(pl.col("group") != MODAL).with_columns(
         language_a=pl.col("language_b"), language_b=pl.col("language_a")
     )
-    both = pl.concat([frame, turned.select(frame.columns)]).with_columns(null=NULL)
-    room = 1 - pl.col("null")
-    rest = pl.when(room > _TIE).then((pl.col("baseline") - pl.col("null")) / room)
-    both = both.with_columns(rest.alias("baseline calibrated"))
+    both = pl.concat([frame, turned.select(frame.columns)]).with_columns(
+        NULL.alias("null"), calibrate(pl.col("baseline"), NULL).alias("baseline calibrated")
+    )
     level = {code: x.resource for code, x in languages().items()}
     rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
     table = both.select(

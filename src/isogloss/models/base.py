@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isogloss.corpora.base import Modality
 from isogloss.errors import ModelError, unknown
 from isogloss.languages import Language
-from isogloss.settings import Settings, one_of_or_names, setting
+from isogloss.settings import Settings, by_role, one_of_or_names, setting
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,11 @@ class ModelSource(Settings, ABC):
             MissingExtraError: torch or transformers is not installed.
             ModelError: A tap in ``taps`` does not exist.
         """
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able settings that change activations, beyond the content of the checkpoint."""
+        settings = by_role(self, "identity")
+        return {k: v for k, v in settings.items() if k not in self.located_by}
 
     def title(self) -> str:
         """A short name for figures and file names, such as ``seamless-m4t-v2-large``."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from isogloss.results import safe_csv
 from isogloss.runs import Run
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store
+from isogloss.study import as_yaml
 
 _EXAMPLES = 8
 _NUMBER = re.compile(r"\b\d+\b")
@@ -42,7 +44,7 @@ def content(run: Run, tables: dict[str, pl.DataFrame]) -> Report:
         sections=tuple(sections),
         counts=_counts(run, store),
         dropped=_dropped(run, store),
-        study_yaml=_yaml(run.study),
+        study_yaml=as_yaml(run.study),
         environment=tuple(_environment(run)),
         notes=tuple(_notes(run, store)),
         downloads=tuple(
@@ -60,14 +62,7 @@ def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: b
     short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
     suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
     charts = tuple(
-        type(c)(
-            **{
-                **c.__dict__,
-                "name": c.name + suffix,
-                "notes": (*c.notes, *marks),
-            }
-        )
-        for c in summary.charts
+        replace(c, name=c.name + suffix, notes=(*c.notes, *marks)) for c in summary.charts
     )
     return Section(
         title=f"{analysis.title}: {short}" if several else analysis.title,
@@ -236,9 +231,3 @@ def _versions(run: Run, store: Store) -> list[tuple[str, str]]:
                 if value not in found.setdefault(name, []):
                     found[name].append(value)
     return [(k, ", ".join(v) or run.environment[k]) for k, v in found.items()]
-
-
-def _yaml(study: dict[str, Any]) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100))
