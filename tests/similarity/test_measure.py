@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from isogloss.errors import StudyError
 from isogloss.settings import role_of
-from isogloss.similarity import MEASURES, Measure, Svcca, gaussian_baseline, svcca
+from isogloss.similarity import MEASURES, Measure, Shuffles, Svcca, gaussian_baseline, svcca
 from isogloss.similarity import view as view_module
 from isogloss.similarity.threads import one_thread
 
@@ -29,7 +29,7 @@ def test_registry():
 
 def test_options():
     assert Svcca().model_dump() == {
-        "share": 0.9, "rule": "squared", "mean": "all", "epsilon": 1e-10,
+        "zscore": False, "mean": "all", "epsilon": 1e-10, "share": 0.9, "rule": "squared",
     }  # fmt: skip
     assert Svcca(mean=98) == Svcca(mean="98")
     assert {role_of(Svcca, name) for name in Svcca.model_fields} == {"analysis"}
@@ -66,9 +66,11 @@ def test_baseline_follows_the_options():
 @pytest.mark.parametrize("d", [20, 300])
 def test_a_view_is_decomposed_once_per_set_of_rows(d, monkeypatch):
     made = []
-    compute = view_module.View._compute
+    compute = view_module.View._decompose
     monkeypatch.setattr(
-        view_module.View, "_compute", lambda self, rows: made.append(self) or compute(self, rows)
+        view_module.View,
+        "_decompose",
+        lambda self, rows, out: made.append(self) or compute(self, rows, out),
     )
     measure = Svcca()
     hub = measure.prepare(noise(60, d, 0))
@@ -82,7 +84,7 @@ def test_a_view_is_decomposed_once_per_set_of_rows(d, monkeypatch):
     for start in range(20):
         rows = np.arange(start, start + 30)
         measure.compare(hub, partners[0], rows_a=rows, rows_b=rows)
-    assert len(hub._cells) <= view_module.KEPT_DECOMPOSITIONS
+    assert max(map(len, hub._cells.values())) <= view_module.REMEMBERED
 
 
 @pytest.mark.parametrize("d", [20, 300])
@@ -100,9 +102,8 @@ def test_threads_and_order_change_no_digit(d):
         def job(k):
             i, j, rows = jobs[k]
             found = measure.compare(
-                views[i], views[j], rows_a=rows, rows_b=rows, permutations=7,
-                rng=np.random.default_rng(k),
-            )  # fmt: skip
+                views[i], views[j], rows_a=rows, rows_b=rows, shuffles=Shuffles(7, seed=k)
+            )
             return k, (found.score, found.null_mean, found.chance, found.coefficients.tobytes())
 
         with threadpool_limits(blas), ThreadPoolExecutor(workers) as pool:

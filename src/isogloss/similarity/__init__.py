@@ -1,6 +1,6 @@
 """Similarity of two views: pure numerics, no torch, no files."""
 
-from isogloss.similarity.base import Measure, MeasureInfo, Score
+from isogloss.similarity.base import Measure, MeasureInfo, Score, Shuffles
 from isogloss.similarity.baseline import gaussian_baseline
 from isogloss.similarity.chance import wachter
 from isogloss.similarity.measures import MEASURES
@@ -11,6 +11,7 @@ __all__ = [
     "Measure",
     "MeasureInfo",
     "Score",
+    "Shuffles",
     "Svcca",
     "gaussian_baseline",
     "svcca",

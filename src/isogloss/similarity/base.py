@@ -1,15 +1,25 @@
 """What a measure is: something computed once per view, and something computed per pair."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isogloss.errors import MeasureError
 from isogloss.settings import Settings
 
+Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
+
+_NONE = np.empty(0)
+FULL = 1e-9
+"""Room between chance and the best score below which nothing can be above chance."""
+SAME = 1e-7
+"""Scores closer than this are equal: rounding and epsilon move saturated ones by as much."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +32,67 @@ class Score:
     score: float
     n: int
     """Number of sentences compared."""
+    covariates: int = 0
+    """Confounds taken out of both views; they cost as many sentences."""
     k_x: int = 0
-    """Dimensions kept of the first view."""
+    """Dimensions kept of the first view; 0 for measures that keep all."""
     k_y: int = 0
     """Dimensions kept of the second view."""
-    coefficients: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    """What the score averages, in falling order."""
+    coefficients: Floats = field(default_factory=_NONE.copy, repr=False)
+    """What the score averages, in falling order, for measures that average."""
     chance: float = float("nan")
-    """Expected score of unrelated views with these k and n, in closed form where there is one."""
-    null_mean: float = float("nan")
-    """Mean score over permutations of the sentences."""
-    null_sd: float = float("nan")
-    p_value: float = float("nan")
-    """Share of permutations (the identity counted in) that score at least as high."""
-    permutations: int = 0
+    """Expected score of unrelated views, in closed form where there is one."""
+    null: Floats = field(default_factory=_NONE.copy, repr=False)
+    """(permutations,) scores with the sentences of the second view shuffled, in the order of
+    :meth:`Shuffles.orders`."""
+    best: float = 1.0
+    """Score of a view with itself; smaller than chance for distances."""
+    details: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers of the measure, by name."""
     reason: str = ""
     """Why the score is NaN; empty otherwise."""
     warnings: tuple[str, ...] = ()
     """What to know before trusting the score, such as forced ones."""
+
+    @property
+    def permutations(self) -> int:
+        """Number of shuffles behind the null."""
+        return self.null.size
+
+    @property
+    def null_mean(self) -> float:
+        """Mean score over the shuffles; NaN without any."""
+        return float(self.null.mean()) if self.null.size else float("nan")
+
+    @property
+    def null_sd(self) -> float:
+        """Standard deviation of the score over the shuffles; NaN for fewer than two."""
+        return float(self.null.std(ddof=1)) if self.null.size > 1 else float("nan")
+
+    @property
+    def expected(self) -> float:
+        """The chance level to use: that of the shuffles if there are any, else in closed form."""
+        return self.null_mean if self.null.size else self.chance
+
+    @property
+    def p_value(self) -> float:
+        """Share of shuffles, the unshuffled one counted in, that are at least as similar."""
+        if not self.null.size or np.isnan(self.score):
+            return float("nan")
+        sign = 1.0 if self.best >= self.null_mean else -1.0
+        above = np.count_nonzero(sign * (self.null - self.score) >= -SAME)
+        return (1 + int(above)) / (1 + self.null.size)
+
+    @property
+    def calibrated(self) -> float:
+        """(score − chance) / (best − chance): 0 at chance, 1 for a view with itself."""
+        room = self.best - self.expected
+        return (self.score - self.expected) / room if abs(room) > FULL else float("nan")
+
+
+def undefined(n: int, reason: str, *, covariates: int = 0) -> Score:
+    """A score that could not be computed."""
+    return Score(float("nan"), n, covariates, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -55,10 +108,47 @@ class MeasureInfo:
     """Among ``orthogonal``, ``isotropic scaling``, ``translation``, ``invertible linear``."""
     equal_width: bool = False
     """True if both views must have the same number of features."""
+    cost: str = ""
+    """Time of a comparison in sentences N, features D and kept dimensions k, after ``prepare``."""
+    symmetric: bool = True
+    """False if exchanging the views changes the score."""
+
+    @property
+    def best(self) -> float:
+        """The score of a view with itself."""
+        return self.range[1] if self.larger_is_more_similar else self.range[0]
+
+
+@dataclass(frozen=True)
+class Shuffles:
+    """Permutations of the sentences, the same for every comparison of as many sentences.
+
+    All taps of a pair of languages are given the same shuffles, so that a curve over taps, and its
+    maximum, can be tested as a whole (Westfall and Young 1993).
+    """
+
+    count: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise MeasureError(f"permutations must be 0 or more, not {self.count}")
+
+    def orders(self, n: int) -> Rows:
+        """Return ``count`` random orders of n sentences: (count × n)."""
+        key = hashlib.sha256(f"{self.seed}|{n}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(key[:16], "big"))
+        ordered = np.broadcast_to(np.arange(n, dtype=np.intp), (self.count, n))
+        return rng.permuted(ordered, axis=1)
 
 
 class Measure(Settings, ABC):
-    """A similarity measure with its options. A new one is one subclass in a file of its own."""
+    """A similarity measure with its options. A new one is one subclass in a file of its own.
+
+    Measures of one view matrix against another are easier written on
+    :class:`isogloss.similarity.paired.Paired`, which handles subsets, confounds, shuffles and
+    degenerate input.
+    """
 
     info: ClassVar[MeasureInfo]
 
@@ -67,7 +157,10 @@ class Measure(Settings, ABC):
         """Do the work that depends on one view only.
 
         Args:
-            x: (sentences × features), any float type.
+            x: (sentences × features), any real type.
+
+        Raises:
+            MeasureError: It is no matrix of real numbers, or has no features.
         """
 
     @abstractmethod
@@ -78,8 +171,8 @@ class Measure(Settings, ABC):
         *,
         rows_a: Rows | None = None,
         rows_b: Rows | None = None,
-        permutations: int = 0,
-        rng: np.random.Generator | None = None,
+        covariates: ArrayLike | None = None,
+        shuffles: Shuffles | None = None,
     ) -> Score:
         """Compare two prepared views, on a subset of their sentences if rows are given.
 
@@ -88,10 +181,23 @@ class Measure(Settings, ABC):
             b: Second view.
             rows_a: Row numbers into the first view, in the order of the common sentences.
             rows_b: Row numbers into the second view, aligned with ``rows_a``.
-            permutations: Number of shuffles of the sentences for the null; 0 for none.
-            rng: Source of the shuffles; required if ``permutations`` > 0.
+            covariates: (sentences × confounds) of the compared sentences, to be taken out of both
+                views by linear regression; None for the plain score.
+            shuffles: Permutations for the null; None for none.
+
+        Raises:
+            MeasureError: The numbers of sentences differ, or a row does not exist.
         """
 
-    @abstractmethod
     def baseline(self, n: int, d_x: int, d_y: int, *, seed: int = 0) -> float:
-        """The study's baseline: the score of Gaussian vectors of the same shapes."""
+        """The study's baseline: the mean score of pairs of Gaussian matrices of the same shapes.
+
+        Args:
+            n: Number of sentences.
+            d_x: Features of the first view.
+            d_y: Features of the second view.
+            seed: Of the random numbers; the same number gives the same value.
+        """
+        from isogloss.similarity.baseline import baseline
+
+        return baseline(self, n, d_x, d_y, seed=seed)

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from isogloss.similarity.base import Floats, Rows
 from isogloss.similarity.chance import CUT, Mean
+from isogloss.similarity.decomposition import Decomposition
 from isogloss.similarity.threads import one_thread
-from isogloss.similarity.view import Decomposition
 
 Rule = Literal["squared", "linear"]
-Floats = NDArray[np.float64]
 
 TIE = 1e-12
 """Relative difference below which a sum has reached a share, so rounding does not decide a cut."""
-SAME = 1e-7
-"""Scores closer than this are equal: epsilon alone moves saturated ones by as much."""
 BLOCK = 2**21
 """Largest number of values in a block of permuted bases (16 MiB)."""
 
@@ -53,7 +50,7 @@ def truncate(whole: Decomposition, *, share: float, rule: Rule, epsilon: float) 
     variance = (values[:k] / values[:1]) ** 2
     k = int(np.count_nonzero(variance >= epsilon))
     weights = np.sqrt(variance[:k] / (variance[:k] + epsilon))
-    return Basis(whole.left[:, :k] * weights, values[:k])
+    return Basis(whole.left(k) * weights, values[:k])
 
 
 def in_order(a: Basis, b: Basis) -> tuple[Basis, Basis]:
@@ -100,29 +97,26 @@ def average(coefs: Floats, mean: Mean) -> Floats:
 
 
 @one_thread()
-def permuted(
-    a: Basis, b: Basis, *, mean: Mean, permutations: int, rng: np.random.Generator
-) -> Floats:
+def permuted(a: Basis, b: Basis, *, mean: Mean, orders: Rows) -> Floats:
     """Scores of the same two views with the sentences of the second one shuffled.
 
     Centring, decomposition, cut and weights do not depend on the order of the sentences, so only
     the small product of the bases is formed and decomposed again; the null is exact all the same.
 
+    Args:
+        a: First basis.
+        b: Second basis.
+        mean: Which mean of the coefficients.
+        orders: (permutations × sentences).
+
     Returns:
-        (permutations,) scores in the order in which ``rng`` drew them.
+        (permutations,) scores.
     """
-    n = len(b.columns)
-    scores = np.empty(permutations)
+    scores = np.empty(len(orders))
     step = max(1, BLOCK // b.columns.size)
     turned = np.ascontiguousarray(a.columns.T)
-    for start in range(0, permutations, step):
-        stop = min(start + step, permutations)
-        rows = np.array([rng.permutation(n) for _ in range(start, stop)])
+    for start in range(0, len(orders), step):
+        rows = orders[start : start + step]
         found = np.linalg.svd(turned @ b.columns[rows], compute_uv=False)
-        scores[start:stop] = average(np.minimum(found, 1.0), mean)
+        scores[start : start + step] = average(np.minimum(found, 1.0), mean)
     return scores
-
-
-def p_value(score: float, null: Floats) -> float:
-    """Share of shuffles, the unshuffled one counted in, that score at least as high."""
-    return (1 + int(np.count_nonzero(null >= score - SAME))) / (1 + null.size)

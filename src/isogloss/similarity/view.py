@@ -1,49 +1,45 @@
-"""A view made ready for comparison: checked, scaled, and decomposed once per set of sentences."""
+"""A view made ready for comparison: checked, scaled, and worked on once per set of sentences."""
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isogloss.errors import MeasureError
-from isogloss.similarity.base import Rows
+from isogloss.similarity.base import Floats, Rows
+from isogloss.similarity.decomposition import EPS, Decomposition, of_gram, of_rows
+from isogloss.similarity.partial import Nuisance
 from isogloss.similarity.threads import one_thread
 
-EPS = float(np.finfo(np.float64).eps)
 DOMINANT = 0.5
 """A single feature with more than this share of the variance is warned about."""
-KEPT_DECOMPOSITIONS = 4
+REMEMBERED = 2
+"""Sets of sentences whose work is kept, for each kind of work."""
 SAFE = (1e-60, 1e60)
 """Largest values that are taken as they are; LAPACK scales extreme squares inexactly."""
 
 
-@dataclass(frozen=True)
-class Decomposition:
-    """The thin singular value decomposition of a centred view, without its right side.
-
-    Directions at the level of rounding are left out, so a view that does not vary has none.
-    """
-
-    left: NDArray[np.float64]
-    """(sentences × rank), orthonormal columns."""
-    values: NDArray[np.float64]
-    """(rank,) singular values, falling, up to a common factor."""
+class UndefinedError(Exception):
+    """A measure is not defined for a view; the message says why and becomes the score's reason."""
 
 
 @dataclass
 class _Cell:
     lock: threading.Lock = field(default_factory=threading.Lock)
-    value: Decomposition | None = None
+    value: Any = None
 
 
 class View:
-    """One view, from which any subset of its sentences can be decomposed. Safe to share by threads.
+    """One view, from which any subset of its sentences can be compared. Safe to share by threads.
 
     With no more sentences than features only the (sentences × sentences) Gram matrix is kept, and
     a subset is some of its rows and columns, centred again: what a pair costs no longer depends
-    on the number of features. With more sentences the view itself is kept.
+    on the number of features. With more sentences, or if a measure needs the features themselves
+    (``keep``), the view is kept.
 
     Extreme values are scaled by a power of two, which is exact, so that their squares stay in
     range. Rows with NaN or infinity are noted in ``bad`` and spoil only the subsets that
@@ -51,12 +47,14 @@ class View:
 
     Args:
         x: (sentences × features) of any real type; anything that :func:`numpy.asarray` reads.
+        zscore: Divide each feature by its standard deviation over all sentences of the view.
+        keep: Keep the features.
 
     Raises:
         MeasureError: It is no matrix of real numbers, or has no features.
     """
 
-    def __init__(self, x: ArrayLike) -> None:
+    def __init__(self, x: ArrayLike, *, zscore: bool = False, keep: bool = False) -> None:
         raw = _matrix(x)
         self.shape: tuple[int, int] = (raw.shape[0], raw.shape[1])
         self.bad: Rows = np.empty(0, dtype=np.intp)
@@ -77,69 +75,146 @@ class View:
         x64[self.bad] = 0
         x64 -= x64.sum(axis=0) / max(1, good.size)
         x64[self.bad] = 0
-        self.warnings = _warnings(x64, reach)
-        self._gram: NDArray[np.float64] | None = None
+        variance = np.einsum("ij,ij->j", x64, x64)
+        self.warnings = _warnings(variance, reach, len(x64), zscore)
+        """What to know of this view before trusting a score, without naming the view."""
+        if zscore:
+            # Noise of rounding in a feature that does not vary must not be blown up to variance.
+            varies = variance > len(x64) * (4 * EPS * reach.astype(np.float64)) ** 2
+            scale = np.where(varies, np.sqrt(np.where(varies, variance, 1) / max(1, good.size)), 1)
+            x64 = np.where(varies, x64 / scale, 0.0)
+            raw = x64 if keep or self.shape[0] > self.shape[1] else raw
+        self._gram: Floats | None = None
         self._x: NDArray[np.floating] | None = None
         if self.shape[0] <= self.shape[1]:
             with one_thread():
                 self._gram = x64 @ x64.T
-        else:
+        if keep or self._gram is None:
             self._x = raw
         self._lock = threading.Lock()
-        self._cells: OrderedDict[bytes, _Cell] = OrderedDict()
+        self._cells: dict[Hashable, OrderedDict[Hashable, _Cell]] = {}
 
-    def decompose(self, rows: Rows) -> Decomposition:
-        """Decompose the sentences ``rows``, or return what was found for them a moment ago.
+    def remember(self, kind: Hashable, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` gives, made once and kept for the last few keys of a kind."""
+        with self._lock:
+            cells = self._cells.setdefault(kind, OrderedDict())
+            cell = cells.setdefault(key, _Cell())
+            cells.move_to_end(key)
+            while len(cells) > REMEMBERED:
+                cells.popitem(last=False)
+        with cell.lock:
+            if cell.value is None:
+                cell.value = make()
+            return cell.value
+
+    def features(self, rows: Rows) -> Floats:
+        """The activations of some sentences as they are: (sentences × features), float64.
+
+        Their common power-of-two scale may differ from that of the input. Needs ``keep``.
+        """
+        if self._x is None:
+            raise MeasureError("the features were not kept; prepare the view with keep=True")
+        return self._x[rows].astype(np.float64)
+
+    def centred(self, rows: Rows, out: Nuisance | None = None) -> Floats:
+        """The activations of some sentences, centred and without confounds.
+
+        Returns:
+            (sentences × features). Needs ``keep``.
+
+        Raises:
+            UndefinedError: Nothing varies.
+        """
+        x = self.features(rows)
+        x -= x[0].copy()
+        total = float(np.abs(x).max(initial=0))
+        x = out.residual(x) if out else x - x.mean(axis=0)
+        if float(np.abs(x).max(initial=0)) <= 64 * EPS * rows.size * total:
+            raise UndefinedError(_flat(rows.size, out))
+        return x
+
+    def gram(self, rows: Rows, out: Nuisance | None = None) -> Floats:
+        """Inner products of some sentences, centred and without confounds.
+
+        Returns:
+            (n × n), with n the sentences less the confounds: see :attr:`Nuisance.reduction`.
+
+        Raises:
+            UndefinedError: Nothing varies.
+        """
+        gram, _ = self._centred_gram(rows, out)
+        return gram if out is None else out.reduction @ gram @ out.reduction.T
+
+    def decompose(self, rows: Rows, out: Nuisance | None = None) -> Decomposition:
+        """Singular values and left vectors of some sentences, centred and without confounds.
 
         Args:
             rows: Valid row numbers, contiguous, none of them in :attr:`bad`.
-        """
-        key = rows.tobytes()
-        with self._lock:
-            cell = self._cells.setdefault(key, _Cell())
-            self._cells.move_to_end(key)
-            while len(self._cells) > KEPT_DECOMPOSITIONS:
-                self._cells.popitem(last=False)
-        with cell.lock:
-            if cell.value is None:
-                with one_thread():
-                    cell.value = self._compute(rows)
-            return cell.value
+            out: Confounds.
 
-    def _compute(self, rows: Rows) -> Decomposition:
+        Raises:
+            UndefinedError: Nothing varies.
+        """
+
+        def make() -> Decomposition:
+            with one_thread():
+                return self._decompose(rows, out)
+
+        found: Decomposition = self.remember("decomposition", _key(rows, out), make)
+        if not found.values.size:
+            raise UndefinedError(_flat(rows.size, out))
+        return found
+
+    def _decompose(self, rows: Rows, out: Nuisance | None) -> Decomposition:
         n, width = rows.size, self.shape[1]
+        spent = 1 + (out.count if out else 0)
+        if self._gram is None and n > width:
+            x = self.features(rows)
+            x -= x[0].copy()
+            noise = EPS * n * float(np.linalg.norm(x)) if out else 0.0
+            x = out.residual(x) if out else x - x.mean(axis=0)
+            return of_rows(x, out, noise=noise)
+        try:
+            gram, noise = self._centred_gram(rows, out)
+        except UndefinedError:
+            return Decomposition.empty(n)
+        return of_gram(gram, min(n - spent, width), out, noise=noise)
+
+    def _centred_gram(self, rows: Rows, out: Nuisance | None) -> tuple[Floats, float]:
+        """The Gram matrix with as many rows as sentences, and the rounding in its eigenvalues."""
         if self._gram is not None:
             gram = self._gram[np.ix_(rows, rows)]
-            # Equal sentences can leave this much when their products were summed differently.
-            floor = 64 * EPS * n * float(gram.diagonal().max())
-            return _from_gram(gram, floor, min(n - 1, width))
-        assert self._x is not None  # noqa: S101
-        x = self._x[rows].astype(np.float64)
-        x -= x[0].copy()
-        x -= x.mean(axis=0)
-        if n <= width:
-            return _from_gram(x @ x.T, 0.0, min(n - 1, width))
-        left, values, _ = np.linalg.svd(x, full_matrices=False)
-        kept = values > n * EPS * values[0]
-        return _frozen(left[:, kept], values[kept])
+        else:
+            x = self.features(rows)
+            x -= x[0].copy()
+            x -= x.mean(axis=0)
+            with one_thread():
+                gram = x @ x.T
+        # Equal sentences can leave this much when their products were summed differently.
+        floor = 64 * EPS * rows.size * float(gram.diagonal().max())
+        means = gram.mean(axis=0)
+        gram -= means
+        gram -= (means - means.mean())[:, None]
+        noise = 0.0
+        if out is not None:
+            noise = EPS * rows.size * float(gram.trace())
+            floor = max(floor, rows.size * noise)
+            part = gram @ out.basis
+            both = out.basis @ part.T
+            gram = gram - both - both.T + out.basis @ (out.basis.T @ part) @ out.basis.T
+        if gram.trace() <= floor:
+            raise UndefinedError(_flat(rows.size, out))
+        return gram, noise
 
 
-def _from_gram(gram: NDArray[np.float64], floor: float, rank: int) -> Decomposition:
-    means = gram.mean(axis=0)
-    gram = gram - means - means[:, None] + means.mean()
-    n = len(gram)
-    if gram.trace() <= floor:
-        return _frozen(np.empty((n, 0)), np.empty(0))
-    values, vectors = np.linalg.eigh(gram)
-    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
-    kept = values > n * EPS * values[0]
-    return _frozen(vectors[:, kept], np.sqrt(values[kept]))
+def _key(rows: Rows, out: Nuisance | None) -> Hashable:
+    return rows.tobytes(), out.key if out else b""
 
 
-def _frozen(left: NDArray[np.float64], values: NDArray[np.float64]) -> Decomposition:
-    left = np.ascontiguousarray(left)
-    left.flags.writeable = values.flags.writeable = False
-    return Decomposition(left, values)
+def _flat(n: int, out: Nuisance | None) -> str:
+    if out is not None:
+        return f"does not vary between the {n} sentences beyond its confounds"
+    return f"does not vary between the {n} sentences"
 
 
 def _matrix(x: ArrayLike) -> NDArray[np.floating]:
@@ -168,16 +243,20 @@ def _reach(x: NDArray[np.floating]) -> NDArray[np.floating]:
     return reach
 
 
-def _warnings(x: NDArray[np.float64], reach: NDArray[np.floating]) -> tuple[str, ...]:
-    variance = np.einsum("ij,ij->j", x, x)
+def _warnings(
+    variance: Floats, reach: NDArray[np.floating], n: int, zscore: bool
+) -> tuple[str, ...]:
     total = float(variance.sum())
     if total == 0:
         return ()
     rounding = 4 * float(np.finfo(reach.dtype).eps) * reach.astype(np.float64)
-    if (variance <= len(x) * rounding**2).all():
+    if (variance <= n * rounding**2).all():
         return (f"varies only at the level of rounding of {reach.dtype}",)
     top = int(variance.argmax())
     share = float(variance[top]) / total
-    if share > DOMINANT and variance.size > 2:
-        return (f"feature {top} carries {share:.0%} of the variance",)
+    if share > DOMINANT and variance.size > 2 and not zscore:
+        return (
+            f"feature {top} carries {share:.0%} of the variance (zscore=true gives all features "
+            "the same)",
+        )
     return ()

@@ -1,0 +1,131 @@
+"""The singular value decomposition of a view, as much of it as a measure needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg import lapack
+
+from isogloss.similarity.base import Floats
+from isogloss.similarity.partial import Nuisance
+
+EPS = float(np.finfo(np.float64).eps)
+MANY = 0.7
+"""From this share of all vectors on, it is faster to compute all of them."""
+SMALL = 32
+"""Up to this size nothing is gained by computing only some vectors."""
+STRAIGHT = 1e-12
+"""Largest error of orthonormality at which vectors are taken."""
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Singular values of a centred view, and left singular vectors on demand.
+
+    Directions at the level of rounding are left out, so a view that does not vary has none.
+    """
+
+    values: Floats
+    """(rank,) singular values, falling, up to a common factor."""
+    make: Callable[[int], Floats]
+    """Computes the vectors of the so many leading values."""
+    _kept: list[Floats] = field(default_factory=list)
+
+    def left(self, k: int) -> Floats:
+        """The k leading left singular vectors: (rows × k), orthonormal columns."""
+        if not self._kept or self._kept[0].shape[1] < k:
+            columns = np.ascontiguousarray(self.make(k))
+            columns.flags.writeable = False
+            self._kept[:] = [columns]
+        return self._kept[0][:, :k]
+
+    @classmethod
+    def empty(cls, n: int) -> "Decomposition":
+        """That of a view that does not vary."""
+        return cls(np.empty(0), lambda _: np.empty((n, 0)))
+
+
+def of_rows(x: Floats, out: Nuisance | None = None, *, noise: float = 0.0) -> Decomposition:
+    """Decompose a centred view with more sentences than features, by singular values.
+
+    Args:
+        x: (sentences × features), centred and without confounds.
+        out: The confounds, to map the vectors to rows that may be shuffled.
+        noise: Singular values up to this are rounding of what was taken out before.
+    """
+    left, values, _ = np.linalg.svd(x, full_matrices=False)
+    kept = values > np.maximum(len(x) * EPS * values[:1], noise)
+    return Decomposition(values[kept], lambda k: _reduced(left[:, :k], out))
+
+
+def of_gram(
+    gram: Floats, rank: int, out: Nuisance | None = None, *, noise: float = 0.0
+) -> Decomposition:
+    """Decompose a view by its centred Gram matrix, with only the vectors that are asked for.
+
+    The matrix is reduced to a tridiagonal one (dsytrd), whose eigenvalues are all found (dsterf),
+    since they decide how many vectors are kept. Those come from inverse iteration (dstein) and are
+    turned back (dormqr). With a third of the vectors kept this takes two thirds of the time that
+    dsyevd takes for all of them; dsyevd is the way back where inverse iteration fails.
+
+    Args:
+        gram: (sentences × sentences), centred and without confounds.
+        rank: Largest rank that it can have.
+        out: The confounds, to map the vectors to rows that may be shuffled.
+        noise: Eigenvalues up to this are rounding of what was taken out before.
+    """
+    n = len(gram)
+    if n <= SMALL:
+        values, vectors = np.linalg.eigh(gram)
+        return _of_eigen(values, lambda k: vectors[:, ::-1][:, :k], rank, noise, out)
+    factors, diagonal, beside, tau, info = lapack.dsytrd(gram.T, lower=1, lwork=32 * n)
+    values, failed = lapack.dsterf(diagonal, beside)
+    if info or failed:
+        values, vectors = np.linalg.eigh(gram)
+        return _of_eigen(values, lambda k: vectors[:, ::-1][:, :k], rank, noise, out)
+
+    def make(k: int) -> Floats:
+        if k < MANY * n:
+            found = _some(factors, diagonal, beside, tau, values[n - k :])
+            if found is not None:
+                return found
+        return np.linalg.eigh(gram)[1][:, ::-1][:, :k]
+
+    return _of_eigen(values, make, rank, noise, out)
+
+
+def _of_eigen(
+    values: Floats, make: Callable[[int], Floats], rank: int, noise: float, out: Nuisance | None
+) -> Decomposition:
+    falling = values[::-1][:rank]
+    kept = falling > np.maximum(values.size * EPS * falling[:1], noise)
+    return Decomposition(np.sqrt(falling[kept]), lambda k: _reduced(make(k), out))
+
+
+def _reduced(columns: Floats, out: Nuisance | None) -> Floats:
+    return columns if out is None else out.reduction @ columns
+
+
+def _some(
+    factors: Floats, diagonal: Floats, beside: Floats, tau: Floats, values: Floats
+) -> Floats | None:
+    """Eigenvectors of the given eigenvalues, leading one first; None if they cannot be trusted."""
+    n, k = diagonal.size, values.size
+    blocks = np.ones(n, dtype=np.int32)
+    ends = np.zeros(n, dtype=np.int32)
+    ends[0] = n
+    columns, failed = lapack.dstein(diagonal, beside, values, blocks, ends)
+    if failed:
+        return None
+    columns = columns[:, :k]
+    error = columns.T @ columns
+    error.flat[:: k + 1] -= 1
+    if float(np.abs(error).max(initial=0)) > STRAIGHT:
+        return None
+    # dsytrd leaves the first row alone: its reflectors turn the other n − 1.
+    turned, _, info = lapack.dormqr(
+        "L", "N", factors[1:, :-1], tau, np.asfortranarray(columns[1:]), lwork=64 * k, overwrite_c=1
+    )
+    if info:
+        return None
+    return np.vstack([columns[:1], turned])[:, ::-1]
