@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import lapack
 
 from isogloss.similarity.base import Floats
+from isogloss.similarity.lapack import Tridiagonal
 from isogloss.similarity.partial import Nuisance
 
 EPS = float(np.finfo(np.float64).eps)
@@ -14,8 +14,6 @@ MANY = 0.7
 """From this share of all vectors on, it is faster to compute all of them."""
 SMALL = 32
 """Up to this size nothing is gained by computing only some vectors."""
-STRAIGHT = 1e-12
-"""Largest error of orthonormality at which vectors are taken."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def of_gram(
 
     The matrix is reduced to a tridiagonal one (dsytrd), whose eigenvalues are all found (dsterf),
     since they decide how many vectors are kept. Those come from inverse iteration (dstein) and are
-    turned back (dormqr). With a third of the vectors kept this takes two thirds of the time that
+    turned back (dormtr). With a third of the vectors kept this takes two thirds of the time that
     dsyevd takes for all of them; dsyevd is the way back where inverse iteration fails.
 
     Args:
@@ -75,23 +73,23 @@ def of_gram(
         noise: Eigenvalues up to this are rounding of what was taken out before.
     """
     n = len(gram)
+
+    def whole(k: int) -> Floats:
+        return np.linalg.eigh(gram)[1][:, ::-1][:, :k]
+
     if n <= SMALL:
         values, vectors = np.linalg.eigh(gram)
         return _of_eigen(values, lambda k: vectors[:, ::-1][:, :k], rank, noise, out)
-    factors, diagonal, beside, tau, info = lapack.dsytrd(gram.T, lower=1, lwork=32 * n)
-    values, failed = lapack.dsterf(diagonal, beside)
-    if info or failed:
-        values, vectors = np.linalg.eigh(gram)
-        return _of_eigen(values, lambda k: vectors[:, ::-1][:, :k], rank, noise, out)
+    try:
+        reduced = Tridiagonal(gram)
+    except (ArithmeticError, NotImplementedError):
+        return _of_eigen(np.linalg.eigvalsh(gram), whole, rank, noise, out)
 
-    def make(k: int) -> Floats:
-        if k < MANY * n:
-            found = _some(factors, diagonal, beside, tau, values[n - k :])
-            if found is not None:
-                return found
-        return np.linalg.eigh(gram)[1][:, ::-1][:, :k]
+    def some(k: int) -> Floats:
+        found = reduced.leading(k) if k < MANY * n else None
+        return whole(k) if found is None else found
 
-    return _of_eigen(values, make, rank, noise, out)
+    return _of_eigen(reduced.values, some, rank, noise, out)
 
 
 def _of_eigen(
@@ -104,28 +102,3 @@ def _of_eigen(
 
 def _reduced(columns: Floats, out: Nuisance | None) -> Floats:
     return columns if out is None else out.reduction @ columns
-
-
-def _some(
-    factors: Floats, diagonal: Floats, beside: Floats, tau: Floats, values: Floats
-) -> Floats | None:
-    """Eigenvectors of the given eigenvalues, leading one first; None if they cannot be trusted."""
-    n, k = diagonal.size, values.size
-    blocks = np.ones(n, dtype=np.int32)
-    ends = np.zeros(n, dtype=np.int32)
-    ends[0] = n
-    columns, failed = lapack.dstein(diagonal, beside, values, blocks, ends)
-    if failed:
-        return None
-    columns = columns[:, :k]
-    error = columns.T @ columns
-    error.flat[:: k + 1] -= 1
-    if float(np.abs(error).max(initial=0)) > STRAIGHT:
-        return None
-    # dsytrd leaves the first row alone: its reflectors turn the other n − 1.
-    turned, _, info = lapack.dormqr(
-        "L", "N", factors[1:, :-1], tau, np.asfortranarray(columns[1:]), lwork=64 * k, overwrite_c=1
-    )
-    if info:
-        return None
-    return np.vstack([columns[:1], turned])[:, ::-1]
