@@ -31,6 +31,7 @@ def make_run(
     sentences=40,
     width=16,
     missing=(),
+    recordings=1,
     seed=0,
     **values,
 ):
@@ -42,6 +43,7 @@ def make_run(
         sentences: Number of sentences, or {language: number}.
         width: Features per tap.
         missing: (language, modality) units that are planned but not there.
+        recordings: Recordings of each sentence; those after the first differ in their noise only.
         seed: Of the noise.
         values: Fields of the study.
     """
@@ -55,18 +57,23 @@ def make_run(
     counts = sentences if isinstance(sentences, dict) else dict.fromkeys(languages, sentences)
     meaning = rng.normal(size=(max(counts.values()), width))
     units, arrays = [], {}
+    # Streams of their own, so that what the views hold does not depend on what is beside them.
+    more, known = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
+    texts = known.integers(20, 200, size=(len(languages), len(meaning)))
     for language, modality in product(languages, ("text", "speech")):
         ids = tuple(str(i) for i in range(counts[language]))
         taps = tuple(tap for tap, _ in TAPS[modality])
-        unit = Unit(language, modality, digest([language, modality, seed]), taps, ids)
+        takes = recordings if modality == "speech" else 1
+        name = digest([language, modality, seed, takes])
+        unit = Unit(language, modality, name, taps, ids, (takes - 1) * len(ids))
         units.append(unit)
-        arrays[unit] = {
-            tap: (
-                np.sqrt(SHARED[tap]) * meaning[: len(ids)] @ _rotation(rng, width)
-                + np.sqrt(1 - SHARED[tap]) * rng.normal(size=(len(ids), width))
-            ).astype(np.float32)
-            for tap in taps
-        }
+        arrays[unit] = {}
+        for tap in taps:
+            signal = np.sqrt(SHARED[tap]) * meaning[: len(ids)] @ _rotation(rng, width)
+            noise = [rng.normal(size=(len(ids), width))]
+            noise += [more.normal(size=(len(ids), width)) for _ in range(takes - 1)]
+            rows = [signal + np.sqrt(1 - SHARED[tap]) * n for n in noise]
+            arrays[unit][tap] = np.concatenate(rows).astype(np.float32)
     run = Run(
         folder=folder,
         study=study.model_dump(mode="json"),
@@ -90,10 +97,23 @@ def make_run(
     for unit in units:
         if (unit.language, unit.modality) in missing:
             continue
+        count = len(unit.sentences)
+        takes = np.repeat(np.arange(unit.rows // count), count).tolist()
+        characters = np.resize(texts[languages.index(unit.language), :count], unit.rows)
+        pace = known.normal(1, 0.2, size=unit.rows) if unit.modality == "speech" else 1
+        measured = "seconds" if unit.modality == "speech" else "tokens"
         record = {
-            "sentences": list(unit.sentences),
-            "lengths": [10] * len(unit.sentences),
-            "failed": {},
+            "sentences": [unit.sentences[i % count] for i in range(unit.rows)],
+            "takes": takes,
+            "planned": list(range(unit.rows)),
+            "lengths": [10] * unit.rows,
+            "speakers": [f"{unit.language}{(i % count + t) % 3}" for i, t in enumerate(takes)],
+            "covariates": {
+                "characters": characters.tolist(),
+                measured: (np.ceil(characters / 4) * pace).tolist(),
+                "gender": ["fmf"[(i % count + t) % 3] for i, t in enumerate(takes)],
+            },
+            "failed": [],
             "notes": {},
             "device": "cpu",
             "seconds": 1.0,

@@ -48,8 +48,8 @@ def test_rows_come_back_in_the_order_of_the_sentences():
     tower = Counter()
     texts = ["b", "aaaa", "cc"]
     found = encode(tower, rows(*texts), ENG, budget=100)
-    assert found.sentences == ["0", "1", "2"]
-    assert found.lengths == [1, 4, 2]
+    assert found.rows == [0, 1, 2]
+    assert (found.lengths, found.seconds) == ([1, 4, 2], [])
     np.testing.assert_array_equal(found.arrays["in"][:, 0], [98, 97, 99])
     assert found.arrays["1"].shape == (3, 3)
     assert found.arrays["1"].dtype == np.float32
@@ -82,17 +82,17 @@ def test_batches_that_do_not_fit_are_halved_and_the_rest_goes_on():
     a = encode(small, rows(*TEXTS, "a" * 30), ENG, budget=1000)
     b = encode(large, rows(*TEXTS), ENG, budget=1000)
     assert all(max(n) * len(n) <= 18 for n in small.batches)
-    assert a.failed == {"7": "does not fit in memory (30 time steps)"}
-    assert a.sentences == b.sentences
+    assert a.failed == {7: "does not fit in memory (30 time steps)"}
+    assert a.rows == b.rows == list(range(7))
     np.testing.assert_array_equal(a.arrays["1"], b.arrays["1"])
 
 
 def test_failed_sentences_are_named_and_the_others_stay():
     found = encode(Counter(), rows("fine", "refused", "✓✓✓", "GOOD"), ENG, budget=100)
-    assert found.sentences == ["0", "3"]
+    assert found.rows == [0, 3]
     assert found.failed == {
-        "1": "no token is left",
-        "2": 'the model gives NaN or infinity at tap "1"',
+        1: "no token is left",
+        2: 'the model gives NaN or infinity at tap "1"',
     }
     assert found.notes == {"shouted": 1}
     assert len(found.arrays["in"]) == 2
@@ -107,33 +107,65 @@ def test_errors_of_the_model_are_not_hidden():
         encode(Broken(), rows("a"), ENG, budget=10)
 
 
+class Clip:
+    """A recording of so many equal samples; unreadable ones are of length 1 and 2."""
+
+    def __init__(self, n, value=98):
+        self.n, self.value, self.name = n, value, f"{n}.wav"
+
+    def seconds(self):
+        if self.n == 1:
+            raise ItemError("1.wav is missing")
+        return float(self.n)
+
+    def read(self):
+        if self.n == 2:
+            raise ItemError("2.wav is empty")
+        return Recording(np.full(self.n, self.value, np.float32), "resampled")
+
+
+class Listener(Counter):
+    modality = "speech"
+
+    def features(self, item, spoken):
+        return Features({"codes": item}, len(item))
+
+
+def spoken(*takes):
+    return [Utterance(sentence, "eng", clip=Clip(*clip)) for sentence, *clip in takes]
+
+
 def test_recordings_that_cannot_be_read_are_named():
-    class Clip:
-        name = "x.wav"
-
-        def __init__(self, n):
-            self.n = n
-
-        def seconds(self):
-            if self.n == 1:
-                raise ItemError("x.wav is missing")
-            return float(self.n)
-
-        def read(self):
-            if self.n == 2:
-                raise ItemError("x.wav is empty")
-            return Recording(np.full(self.n, 98, np.float32), "resampled")
-
-    class Listener(Counter):
-        modality = "speech"
-
-        def features(self, item, spoken):
-            return Features({"codes": item}, len(item))
-
-    utterances = [Utterance(str(n), "eng", clip=Clip(n)) for n in (1, 2, 3, 4)]
+    utterances = spoken(("1", 1), ("2", 2), ("3", 3), ("4", 4))
     done = []
     found = encode(Listener(), utterances, ENG, budget=100, advance=done.append)
-    assert found.sentences == ["3", "4"]
-    assert found.failed == {"1": "x.wav is missing", "2": "x.wav is empty"}
+    assert found.rows == [2, 3]
+    assert found.failed == {0: "1.wav is missing", 1: "2.wav is empty"}
     assert found.notes == {"resampled": 2}
+    assert found.seconds == [3 / 16000, 4 / 16000]
     assert sum(done) == 4
+
+
+def test_takes_of_a_sentence_are_rows_of_their_own():
+    utterances = spoken(("a", 3, 1), ("b", 3, 2), ("a", 5, 3), ("b", 4, 4), ("a", 9, 5))
+    found = encode(Listener(), utterances, ENG, budget=8)
+    assert found.rows == [0, 1, 2, 3, 4]
+    assert found.lengths == [3, 3, 5, 4, 9]
+    np.testing.assert_array_equal(found.arrays["in"][:, 0], [1, 2, 3, 4, 5])
+
+
+def test_the_next_take_stands_for_a_sentence_whose_first_fails():
+    utterances = spoken(
+        ("a", 2), ("b", 3, 1), ("c", 1), ("d", 4, 2000), ("a", 5, 2), ("b", 4, 2000), ("d", 6, 3),
+        ("a", 6, 4), ("b", 7, 5),
+    )  # fmt: skip
+    found = encode(Listener(), utterances, ENG, budget=8)
+    assert found.rows == [4, 1, 6, 7, 8]  # a, b, d, then the second takes of a and b
+    np.testing.assert_array_equal(found.arrays["in"][:, 0], [2, 1, 3, 4, 5])
+    nan = 'the model gives NaN or infinity at tap "1"'
+    assert found.failed == {
+        0: "2.wav is empty; another recording takes its place",
+        2: "1.wav is missing",
+        3: f"{nan}; another recording takes its place",
+        5: f"{nan}; its sentence keeps another",
+    }

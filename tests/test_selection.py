@@ -1,5 +1,6 @@
 import random
 import string
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from isogloss.corpora.base import Corpus, Dropped, Recording, Utterance
 from isogloss.errors import CorpusError, ItemError, StudyError
-from isogloss.selection import id_order, rank, select, summary
+from isogloss.selection import id_order, select, summary
+from isogloss.takes import rank
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,87 @@ def test_further_utterances_are_counted_not_listed():
     )
 
 
+@given(UTTERANCES, st.integers(0, 5), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_further_recordings(utterances, seed, recordings, shuffle):
+    one = outcome(utterances, seed=seed)
+    more = outcome(utterances, seed=seed, recordings=recordings)
+    if isinstance(one, str):
+        assert more == one
+        return
+    shuffled = list(utterances)
+    shuffle.shuffle(shuffled)
+    assert outcome(shuffled, seed=seed, recordings=recordings) == more
+    for key, first in one[0].items():
+        used = more[0][key]
+        # What stands for a sentence does not depend on how many more there are.
+        assert used[: len(first)] == first
+        assert len({id(u) for u in used}) == len(used)
+        if key[1] == "text":
+            assert used == first
+            continue
+        takes = Counter(u.sentence for u in used)
+        there = Counter(u.sentence for u in utterances if u.language == key[0] and u.clip)
+        assert takes == {s: min(n, recordings) for s, n in there.items()}
+        seen, keys = Counter(), []
+        for u in used:
+            keys.append((seen[u.sentence], int(u.sentence)))
+            seen[u.sentence] += 1
+        assert keys == sorted(keys)
+        for sentence in takes:
+            speakers = [u.speaker for u in used if u.sentence == sentence]
+            known = {
+                u.speaker
+                for u in utterances
+                if u.clip and u.speaker and (u.language, u.sentence) == (key[0], sentence)
+            }
+            assert len(known & set(speakers)) >= min(len(known), len(speakers) - 1)
+    if recordings == 1:
+        assert more == one
+
+
+def test_further_recordings_prefer_new_then_unknown_then_heard_speakers():
+    takes = [
+        take("1", "deu", name=f"{i}.wav", speaker=s)
+        for i, s in enumerate(["a", "a", "b", "b", None, None, "c"])
+    ]
+    rows = [*takes, take("1", "eng")]
+    orders = set()
+    for seed in range(20):
+        used = select(corpus(*rows), recordings=7, seed=seed).items["deu", "speech"]
+        speakers = [u.speaker for u in used]
+        assert len(used) == 7
+        known = [s for s in speakers if s]
+        assert set(known[:3]) == {"a", "b", "c"}
+        assert sorted(known[3:]) == ["a", "b"]
+        start = 2 if speakers[0] else 3
+        start += speakers[0] is not None
+        assert None not in speakers[1:start]
+        assert speakers.count(None) == 2
+        assert set(speakers[-2:]) == {"a", "b"}
+        # The order among equals is that of rank.
+        for name in ("a", "b", None):
+            own = [rank(u, seed) for u in used if u.speaker == name]
+            assert own == sorted(own)
+        orders.add(tuple(u.clip.name for u in used))
+    assert len(orders) > 10
+
+
+def test_what_is_said_of_further_recordings():
+    rows = [*grid(), *grid("deu", "1 2", name="b.wav"), *grid("deu", "1", name="c.wav")]
+    notes = [select(corpus(*rows), recordings=n, seed=0).corpus.notes for n in (2, 3)]
+    assert notes == [
+        (
+            "Further recordings, up to 2 of a sentence in all: deu 2",
+            "Further utterances that were not chosen: deu 1",
+        ),
+        ("Further recordings, up to 3 of a sentence in all: deu 3",),
+    ]
+    lone = ("No sentence has a second recording; up to 2 were asked for",)
+    assert select(corpus(*grid()), recordings=2, seed=0).corpus.notes == lone
+    written = select(corpus(*grid()), modalities=["text"], recordings=2, seed=0)
+    assert written.corpus.notes == ()
+
+
 def test_what_the_corpus_dropped_stays_in_the_list():
     dropped = tuple(
         Dropped(code, "2", modality, "gone")
@@ -286,6 +369,8 @@ class TestErrors:
             select(corpus(*grid()), modalities=[], seed=0)
         with pytest.raises(StudyError):
             select(corpus(*grid()), sentences=0, seed=0)
+        with pytest.raises(StudyError):
+            select(corpus(*grid()), recordings=0, seed=0)
 
     def test_languages_that_share_no_ids(self):
         rows = [*grid("deu", "d1 d2 d3 d4"), *grid("eng", "e1 e2")]
@@ -352,6 +437,17 @@ def test_summary():
     assert text.shared == ((5, 3, 2), (3, 4, 2), (2, 2, 2))
     assert speech.shared == ((4, 3, 2), (3, 4, 2), (2, 2, 2))
     assert (text.common, found.common) == (2, 2)
+
+
+def test_summary_counts_sentences_once_and_hours_of_all_recordings():
+    rows = [*grid("deu eng"), *grid("deu", "1 2", name="b.wav"), *grid("deu", "1", name="c.wav")]
+    found = summary(select(corpus(*rows), recordings=2, seed=0))
+    deu, eng = found.languages
+    assert (deu.text, deu.speech, deu.both, deu.further, deu.extra) == (3, 3, 3, 2, 1)
+    assert deu.hours == pytest.approx(5 / 3600)
+    assert deu.duplicates == 0
+    assert (eng.further, eng.extra) == (0, 0)
+    assert found.overlaps["speech"].shared == ((3, 3), (3, 3))
 
 
 def test_summary_of_one_modality_counts_over_the_languages_that_have_it():

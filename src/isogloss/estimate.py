@@ -24,6 +24,9 @@ class Estimate:
     units: int
     pending: int
     sentences: int
+    """Over all units."""
+    further: int
+    """Further recordings of these sentences."""
     hours: float
     """Hours of speech, over all languages; estimated for speech yet to be synthesised."""
     bytes: int
@@ -62,6 +65,7 @@ def estimate(plan: Plan, store: Store) -> Estimate:
         len(plan.units),
         len(pending),
         sum(len(u.sentences) for u in plan.units),
+        sum(u.further for u in plan.units),
         sum(steps[u] for u in speech) / _FRAMES_PER_SECOND / 3600,
         sum(plan.bytes(u) for u in plan.units),
         seconds,

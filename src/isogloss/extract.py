@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from isogloss.corpora.base import Modality, Utterance
+from isogloss.confounds import covariates
+from isogloss.corpora.base import SAMPLING_RATE, Modality, Utterance
 from isogloss.errors import IsoglossError, ItemError, OutputError
 from isogloss.events import Events, task
 from isogloss.languages import Language, language
@@ -21,6 +22,7 @@ from isogloss.models.base import Features, Tower
 from isogloss.planning import Plan
 from isogloss.provenance import environment, error_record, now
 from isogloss.store import Store, Unit
+from isogloss.takes import arranged, explained, numbers
 
 _ON_CPU, _ELSEWHERE = 4000, 16000
 """Time steps in a batch. On a CPU more gains nothing and costs memory."""
@@ -34,19 +36,24 @@ class Encoded:
     """The activations of one unit, and what happened on the way."""
 
     arrays: dict[str, NDArray[np.float32]]
-    """Tap -> (sentences × features)."""
-    sentences: list[str]
-    """Ids of the rows."""
+    """Tap -> (rows × features)."""
+    rows: list[int]
+    """Which of the utterances each row is: ordered by take, then as the sentences were given."""
     lengths: list[int]
     """Time steps of each input."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Sentence id -> why it was left out."""
+    seconds: list[float]
+    """Duration of each decoded recording; empty for text."""
+    failed: dict[int, str] = field(default_factory=dict)
+    """Which utterances were left out, and why."""
     notes: Counter[str] = field(default_factory=Counter)
     """What was done to inputs, with how many it was done to."""
 
 
 def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
     """Make every unit that is not committed yet. One failed unit does not stop the rest.
+
+    Units that are there are not made again, but what the corpus says of their rows is brought up to
+    date.
 
     Returns:
         The units that failed, each with its message. Their traceback is in the store.
@@ -56,15 +63,17 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
         OutputError: The store cannot be written.
     """
     pending = plan.pending(store)
+    for unit in set(plan.units) - set(pending):
+        _refresh(plan, store, unit)
     if not pending:
         return []
     device = pick_device(plan.study.device)
     adapter = plan.study.model.load(device=device)
     failures = []
-    total = sum(len(u.sentences) for u in pending)
+    total = sum(u.rows for u in pending)
     try:
         # Features are made in several threads, where BLAS threads would only wait for each other.
-        with task(events, "extract", total, "sentence"), threadpool_limits(1, user_api="blas"):
+        with task(events, "extract", total, "input"), threadpool_limits(1, user_api="blas"):
             for modality in dict.fromkeys(u.modality for u in pending):
                 events.advance("extract", 0, f"loading the {modality} encoder")
                 tower = adapter.tower(modality)
@@ -83,21 +92,29 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
 
 def _make(plan: Plan, store: Store, unit: Unit, tower: Tower, device: str, events: Events) -> None:
     started, clock = now(), time.perf_counter()
+    utterances = plan.utterances(unit)
     encoded = encode(
         tower,
-        plan.utterances(unit),
+        utterances,
         language(unit.language),
         budget=plan.study.batch_frames or (_ON_CPU if device == "cpu" else _ELSEWHERE),
         jobs=plan.study.jobs,
         advance=lambda n: events.advance("extract", n, f"{unit.language} {unit.modality}"),
     )
-    if not encoded.sentences:
+    if not encoded.rows:
         reason = next(iter(encoded.failed.values()), "it has no sentences")
         raise IsoglossError(f"no sentence could be used; the first: {reason}")
+    ids = [utterances[i].sentence for i in encoded.rows]
     record = {
-        "sentences": encoded.sentences,
+        "sentences": ids,
+        "takes": numbers(ids),
+        "planned": encoded.rows,
         "lengths": encoded.lengths,
-        "failed": encoded.failed,
+        **_described(plan, unit, encoded.rows, encoded.lengths, encoded.seconds),
+        "failed": [
+            {"sentence": utterances[i].sentence, "reason": why, "origin": utterances[i].origin}
+            for i, why in sorted(encoded.failed.items())
+        ],
         "notes": dict(encoded.notes),
         "model": {
             "family": plan.study.model.family,
@@ -112,6 +129,31 @@ def _make(plan: Plan, store: Store, unit: Unit, tower: Tower, device: str, event
         "environment": environment(),
     }
     store.put(unit, encoded.arrays, record)
+
+
+def _described(
+    plan: Plan, unit: Unit, rows: Sequence[int], lengths: list[int], seconds: list[float]
+) -> dict[str, Any]:
+    """What the record says of the speakers and covariates of a unit's rows."""
+    utterances = [plan.utterances(unit)[i] for i in rows]
+    measured = {"tokens": lengths} if unit.modality == "text" else {"seconds": seconds}
+    return {
+        "speakers": [u.speaker for u in utterances],
+        "covariates": covariates(utterances, plan.texts, measured),
+    }
+
+
+def _refresh(plan: Plan, store: Store, unit: Unit) -> None:
+    """Bring the speakers and covariates of a committed unit up to date.
+
+    A unit is named by what the model is given. A speaker or a column that is added or put right in
+    the corpus later must not cost another extraction, and must not be ignored either.
+    """
+    record = store.record(unit)
+    seconds = record["covariates"].get("seconds", [])
+    fields = _described(plan, unit, record["planned"], record["lengths"], seconds)
+    if any(record[name] != value for name, value in fields.items()):
+        store.amend(unit, fields)
 
 
 def encode(
@@ -130,38 +172,43 @@ def encode(
 
     Args:
         tower: The loaded encoder.
-        utterances: One per sentence.
+        utterances: What to encode. A sentence may have several, called takes, in their order. If
+            one cannot be used, the next take of its sentence moves up.
         spoken: Their language.
         budget: Largest number of time steps in a batch, padding included.
         jobs: Threads that prepare inputs; 0: one per core.
-        advance: Called with the number of sentences done.
+        advance: Called with the number of utterances done.
     """
-    result = Encoded({}, [], [])
-    rows: dict[str, tuple[int, dict[str, NDArray[np.float32]]]] = {}
+    ids = [u.sentence for u in utterances]
+    result = Encoded({}, [], [], [])
+    rows: dict[int, dict[str, NDArray[np.float32]]] = {}
+    lengths: dict[int, int] = {}
+    seconds: dict[int, float] = {}
     ordered, failed = _by_length(utterances, tower.modality)
-    result.failed.update(failed)
     advance(len(failed))
 
-    def ready(utterance: Utterance) -> tuple[str, Features | ItemError, str]:
+    def ready(i: int) -> tuple[int, Features | ItemError, str]:
         try:
-            item, note = _input(utterance, tower.modality)
-            return utterance.sentence, tower.features(item, spoken), note
+            item, note = _input(utterances[i], tower.modality)
+            if tower.modality == "speech":
+                seconds[i] = len(item) / SAMPLING_RATE
+            return i, tower.features(item, spoken), note
         except ItemError as error:
-            return utterance.sentence, error, ""
+            return i, error, ""
 
-    def flush(batch: list[tuple[str, Features]]) -> None:
-        for (sentence, features), row in zip(batch, _encode(tower, batch), strict=True):
+    def flush(batch: list[tuple[int, Features]]) -> None:
+        for (i, features), row in zip(batch, _encode(tower, batch), strict=True):
             if isinstance(row, str):
-                result.failed[sentence] = row
+                failed[i] = row
             else:
-                rows[sentence] = (features.length, row)
+                rows[i], lengths[i] = row, features.length
         advance(len(batch))
 
-    batch: list[tuple[str, Features]] = []
+    batch: list[tuple[int, Features]] = []
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        for sentence, features, note in _ahead(pool, ready, ordered, 32):
+        for i, features, note in _ahead(pool, ready, ordered, 32):
             if isinstance(features, ItemError):
-                result.failed[sentence] = str(features)
+                failed[i] = str(features)
                 advance(1)
                 continue
             result.notes.update(n for n in (note, features.note) if n)
@@ -170,22 +217,23 @@ def encode(
             if batch and (full or longest * (len(batch) + 1) > budget):
                 flush(batch)
                 batch = []
-            batch.append((sentence, features))
+            batch.append((i, features))
         if batch:
             flush(batch)
 
-    result.sentences = [u.sentence for u in utterances if u.sentence in rows]
-    result.lengths = [rows[s][0] for s in result.sentences]
-    if result.sentences:
+    result.rows = arranged(ids, rows)
+    result.lengths = [lengths[i] for i in result.rows]
+    result.seconds = [seconds[i] for i in result.rows] if tower.modality == "speech" else []
+    result.failed = explained(failed, ids)
+    if rows:
         result.arrays = {
-            tap.name: np.stack([rows[s][1][tap.name] for s in result.sentences])
-            for tap in tower.taps
+            tap.name: np.stack([rows[i][tap.name] for i in result.rows]) for tap in tower.taps
         }
     return result
 
 
 def _encode(
-    tower: Tower, batch: list[tuple[str, Features]]
+    tower: Tower, batch: list[tuple[int, Features]]
 ) -> list[dict[str, NDArray[np.float32]] | str]:
     """One row per item, or why it has none."""
     try:
@@ -213,23 +261,21 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _by_length(
-    utterances: Iterable[Utterance], modality: Modality
-) -> tuple[list[Utterance], dict[str, str]]:
+    utterances: Sequence[Utterance], modality: Modality
+) -> tuple[list[int], dict[int, str]]:
     """Longest first, so that a batch that is too large shows at once."""
-    lengths: dict[str, float] = {}
-    failed: dict[str, str] = {}
-    usable = []
-    for utterance in utterances:
+    lengths: dict[int, float] = {}
+    failed: dict[int, str] = {}
+    for i, utterance in enumerate(utterances):
         try:
             if modality == "text":
-                lengths[utterance.sentence] = len(utterance.text or "")
+                lengths[i] = len(utterance.text or "")
             else:
                 assert utterance.clip is not None  # noqa: S101
-                lengths[utterance.sentence] = utterance.clip.seconds()
-            usable.append(utterance)
+                lengths[i] = utterance.clip.seconds()
         except ItemError as error:
-            failed[utterance.sentence] = str(error)
-    return sorted(usable, key=lambda u: (-lengths[u.sentence], u.sentence)), failed
+            failed[i] = str(error)
+    return sorted(lengths, key=lambda i: (-lengths[i], utterances[i].sentence, i)), failed
 
 
 def _input(utterance: Utterance, modality: Modality) -> tuple[Any, str]:

@@ -3,8 +3,10 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from isogloss import confounds
 from isogloss.corpora.base import Dropped, Modality, Selection, Utterance
 from isogloss.errors import CorpusError, ItemError, ModelError, choices
 from isogloss.events import Events, Silent, task
@@ -14,6 +16,7 @@ from isogloss.selection import select
 from isogloss.settings import digest
 from isogloss.store import FORMAT, Store, Unit
 from isogloss.study import Study
+from isogloss.takes import arranged, explained
 
 MIN_SENTENCES = 3
 
@@ -38,13 +41,20 @@ class Plan:
         return tuple(u for u in self.units if not store.has(u))
 
     def utterances(self, unit: Unit) -> tuple[Utterance, ...]:
-        """The utterances of a unit, in its order of sentences."""
+        """The utterances of a unit: one for each row, ordered by take and sentence."""
         return self.selection.items[unit.language, unit.modality]
+
+    @cached_property
+    def texts(self) -> dict[tuple[str, str], str]:
+        """(language, sentence) -> its text, also where no chosen utterance has it."""
+        every = reversed(self.selection.corpus.utterances)
+        used = (u for (_, m), items in self.selection.items.items() if m == "text" for u in items)
+        return {(u.language, u.sentence): u.text for u in (*every, *used) if u.text}
 
     def bytes(self, unit: Unit) -> int:
         """Size of a unit's activations on disk."""
         widths = {t.name: t.width for t in self.taps[unit.modality]}
-        return 4 * len(unit.sentences) * sum(widths[t] for t in unit.taps)
+        return 4 * unit.rows * sum(widths[t] for t in unit.taps)
 
 
 def plan(study: Study, events: Events | None = None) -> Plan:
@@ -69,11 +79,13 @@ def plan(study: Study, events: Events | None = None) -> Plan:
             f"the corpus {corpus.name} gives languages that are not known by that code: "
             f"{choices(foreign)}. A corpus must give ISO 639-3 codes of `isogloss languages`"
         )
+    confounds.check(study.confounds, (), known=confounds.known(corpus.utterances))
     selection = select(
         corpus,
         languages=study.corpus.languages,
         modalities=study.corpus.modalities,
         sentences=study.corpus.sentences,
+        recordings=study.corpus.recordings,
         seed=study.seed,
     )
     selection, contents = _identify(selection, study.jobs, events)
@@ -89,9 +101,9 @@ def plan(study: Study, events: Events | None = None) -> Plan:
             "taps": names,
             "content": contents[language, modality],
         }
-        units.append(
-            Unit(language, modality, digest(identity), names, tuple(u.sentence for u in items))
-        )
+        ids = tuple(dict.fromkeys(u.sentence for u in items))
+        further = len(items) - len(ids)
+        units.append(Unit(language, modality, digest(identity), names, ids, further))
     names_of = {m: {t.name for t in taps[m]} for m in taps}
     pairs = tuple(
         p for p in layout.pairs if p.text in names_of["text"] and p.speech in names_of["speech"]
@@ -102,34 +114,32 @@ def plan(study: Study, events: Events | None = None) -> Plan:
 def _identify(
     selection: Selection, jobs: int, events: Events
 ) -> tuple[Selection, dict[tuple[str, Modality], list[list[str]]]]:
-    """Digest the content of every input; drop recordings that cannot be read at all."""
+    """Digest the content of every input; drop recordings that cannot be read or are there twice."""
     contents: dict[tuple[str, Modality], list[list[str]]] = {}
     items: dict[tuple[str, Modality], tuple[Utterance, ...]] = {}
     dropped: list[Dropped] = []
     total = sum(len(v) for v in selection.items.values())
     with (
-        task(events, "check inputs", total, "sentence"),
+        task(events, "check inputs", total, "input"),
         ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
     ):
         for key, utterances in selection.items.items():
-            kept = []
-            contents[key] = []
-            for utterance, found in zip(
-                utterances, pool.map(lambda u, m=key[1]: _content(u, m), utterances), strict=True
-            ):
-                if isinstance(found, ItemError):
-                    dropped.append(
-                        Dropped(key[0], utterance.sentence, key[1], str(found), utterance.origin)
-                    )
-                else:
-                    contents[key].append([utterance.sentence, found])
-                    kept.append(utterance)
-            if len(kept) >= MIN_SENTENCES:
-                items[key] = tuple(kept)
+            found = list(pool.map(lambda u, m=key[1]: _content(u, m), utterances))
+            ids = [u.sentence for u in utterances]
+            good, bad = _usable(ids, found)
+            for i, reason in explained(bad, ids).items():
+                dropped.append(Dropped(key[0], ids[i], key[1], reason, utterances[i].origin))
+            firsts = {ids[i]: utterances[i] for i in reversed(good)}
+            if len(firsts) >= MIN_SENTENCES:
+                contents[key] = [[ids[i], str(found[i])] for i in good]
+                items[key] = tuple(utterances[i] for i in good)
             else:
-                del contents[key]
-                few = f"{len(kept)} usable sentences are too few, {MIN_SENTENCES} are needed"
-                dropped += [Dropped(key[0], u.sentence, key[1], few, u.origin) for u in kept]
+                few = f"{len(firsts)} usable sentences are too few, {MIN_SENTENCES} are needed"
+                dropped += [
+                    Dropped(key[0], s, key[1], few, firsts[s].origin)
+                    for s in dict.fromkeys(ids)
+                    if s in firsts
+                ]
             events.advance("check inputs", len(utterances), f"{key[0]} {key[1]}")
     if len(items) < 2:
         first = f"; the first: {dropped[0].reason}" if dropped else ""
@@ -140,6 +150,23 @@ def _identify(
         )
     selection = replace(selection, items=items, dropped=(*selection.dropped, *dropped))
     return selection, contents
+
+
+def _usable(ids: list[str], contents: list[str | ItemError]) -> tuple[list[int], dict[int, str]]:
+    """Rows that can be used, in their new order, and why the others cannot."""
+    good: list[int] = []
+    bad: dict[int, str] = {}
+    seen: set[tuple[str, str]] = set()
+    for i, (sentence, content) in enumerate(zip(ids, contents, strict=True)):
+        if isinstance(content, ItemError):
+            bad[i] = str(content)
+        elif (sentence, content) in seen:
+            # Copies of one file would make recordings seem to agree perfectly.
+            bad[i] = "its content is that of another recording of the sentence"
+        else:
+            seen.add((sentence, content))
+            good.append(i)
+    return arranged(ids, good), bad
 
 
 def _content(utterance: Utterance, modality: Modality) -> str | ItemError:

@@ -77,7 +77,7 @@ class Run:
         """Read the run of an output folder.
 
         Raises:
-            IsoglossError: The folder holds no run.
+            IsoglossError: The folder holds no run, or one in the format of another version.
         """
         path = folder / "run.json"
         if not path.exists():
@@ -85,6 +85,7 @@ class Run:
                 f"{folder} holds no run (there is no run.json in it); `isogloss run` makes one, "
                 "and --output says where"
             )
+        Store(folder).check_format()
         values = read_json(path)
         try:
             return cls(
@@ -123,12 +124,13 @@ class Run:
             return
         if before._work() == self._work():
             return
-        for pattern in ("results/*.parquet", "results/*.csv", "figures/*", "report.html"):
+        made = ("results/*.*", "results/means/*.*", "sensitivity/*", "figures/*", "report.html")
+        for pattern in made:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
     def _work(self) -> tuple[Any, ...]:
-        asked = ("analyses", "measures", "permutations", "seed")
+        asked = ("analyses", "measures", "permutations", "confounds", "interval", "seed")
         units = {u.name for u in self.units}
         return units, self.taps, self.pairs, [self.study.get(k) for k in asked]
 
@@ -142,19 +144,22 @@ class Run:
 
     def contents(self, store: Store) -> Contents:
         """What can be compared."""
-        units = self.committed(store)
-        return Contents(
-            sentences={k: tuple(store.record(u)["sentences"]) for k, u in units.items()},
-            taps=self.taps,
-            pairs=self.pairs,
-        )
+        speakers: dict[tuple[str, Modality], dict[str, tuple[str | None, ...]]] = {}
+        for key, unit in self.committed(store).items():
+            record = store.record(unit)
+            # Rows are ordered by take, so this gives sentences and speakers in their order.
+            speakers[key] = {}
+            for sentence, speaker in zip(record["sentences"], record["speakers"], strict=True):
+                speakers[key][sentence] = (*speakers[key].get(sentence, ()), speaker)
+        sentences = {key: tuple(found) for key, found in speakers.items()}
+        return Contents(sentences, self.taps, self.pairs, speakers)
 
     def left_out(self, store: Store) -> Iterable[Dropped]:
         """Everything that was not used: before extraction and during it."""
         yield from self.dropped
         for (language, modality), unit in self.committed(store).items():
-            for sentence, reason in store.record(unit)["failed"].items():
-                yield Dropped(language, sentence, modality, reason)
+            for item in store.record(unit)["failed"]:
+                yield Dropped(language, item["sentence"], modality, item["reason"], item["origin"])
 
     def done_to_inputs(self, store: Store) -> list[tuple[str, int]]:
         """What was done to recordings, such as resampling, with how many it was done to."""

@@ -1,4 +1,4 @@
-"""Choose what is used of a corpus: one utterance for each sentence, language and modality."""
+"""Choose what is used of a corpus: the utterances of each sentence, language and modality."""
 
 import re
 from collections import Counter, defaultdict
@@ -9,7 +9,7 @@ from itertools import combinations
 from isogloss.corpora.base import MODALITIES, Corpus, Dropped, Modality, Selection, Utterance
 from isogloss.errors import CorpusError, ItemError, StudyError, choices
 from isogloss.languages import language
-from isogloss.settings import digest
+from isogloss.takes import arranged, choose, has
 
 Items = dict[tuple[str, Modality], tuple[Utterance, ...]]
 
@@ -20,43 +20,50 @@ def select(
     languages: Sequence[str] = (),
     modalities: Sequence[Modality] = MODALITIES,
     sentences: int | None = None,
+    recordings: int = 1,
     seed: int,
 ) -> Selection:
-    """Choose one utterance for each sentence, language and modality. Opens no recording.
+    """Choose the utterances of each sentence, language and modality. Opens no recording.
 
-    Among several utterances of a sentence, those with both text and recording go first, so that
-    both modalities come from one utterance; then a hash decides (:func:`rank`). The choice
-    depends on the seed and on the utterances of that sentence in that language only: other rows,
-    their order and the place of the corpus on disk do not matter.
+    One stands for the sentence. Among several, those with both text and recording go first, so
+    that both modalities come from one utterance; then a hash decides
+    (:func:`isogloss.takes.rank`). The choice depends on the seed and on the utterances of that
+    sentence in that language only: other rows, their order and the place of the corpus on disk do
+    not matter.
+
+    Of speech, further recordings follow if more than one is asked for: first those of speakers
+    not heard yet, then those of whom the speaker is not known, then the others, each by rank.
 
     Args:
         corpus: The utterances of a source.
         languages: Any codes that :func:`isogloss.languages.language` knows; all if empty.
         modalities: ``text``, ``speech`` or both.
         sentences: Use only the first so many ids of those that any language has.
+        recordings: Use up to so many recordings of a sentence in a language.
         seed: Seed of the choice among several utterances.
 
     Returns:
-        Items without those (language, modality) keys that have no sentence. ``dropped`` begins
-        with the corpus' own, as far as they concern this selection; further utterances that were
-        not chosen, and ids after the first ``sentences``, are counted in the notes of its corpus.
+        Items without those (language, modality) keys that have no sentence; their order is that of
+        :class:`Selection`. ``dropped`` begins with the corpus' own, as far as they concern this
+        selection; further utterances, those chosen and those not, and ids after the first
+        ``sentences``, are counted in the notes of its corpus.
 
     Raises:
         StudyError: A language is unknown, or nothing is asked for.
         CorpusError: A language is not in the corpus, no two languages share a sentence, text and
             speech share none, or nothing is left that could be compared.
     """
-    if not modalities or (sentences is not None and sentences < 1):
-        raise StudyError("ask for at least one modality and one sentence")
+    if not modalities or (sentences is not None and sentences < 1) or recordings < 1:
+        raise StudyError("ask for at least one modality, one sentence and one recording")
     wanted = _languages(corpus, languages)
     dropped = [
         d for d in corpus.dropped if d.language in wanted and d.modality in (*modalities, None)
     ]
     groups: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
     for u in (u for u in corpus.utterances if u.language in wanted):
-        if any(_has(u, m) for m in modalities):
+        if any(has(u, m) for m in modalities):
             groups[u.language, u.sentence].append(u)
-        elif not any(_has(u, m) for m in MODALITIES):
+        elif not any(has(u, m) for m in MODALITIES):
             reason = "has neither text nor recording"
             dropped.append(Dropped(u.language, u.sentence, None, reason, u.origin))
     ids = {sentence for _, sentence in groups}
@@ -66,19 +73,22 @@ def select(
     chosen: dict[tuple[str, Modality], list[Utterance]] = {
         (code, m): [] for code in wanted for m in modalities
     }
-    further: dict[str, int] = defaultdict(int)
+    used_more: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
     for (code, sentence), candidates in groups.items():
         if sentence not in position:
             continue
-        picks = _choose(candidates, modalities, seed)
-        for modality, pick in picks.items():
-            chosen[code, modality].append(pick)
-        further[code] += len(candidates) - len({id(pick) for pick in picks.values()})
-    items = {
-        key: tuple(sorted(found, key=lambda u: position[u.sentence]))
-        for key, found in chosen.items()
-        if found
-    }
+        picks = choose(candidates, modalities, recordings, seed)
+        for modality, takes in picks.items():
+            chosen[code, modality] += takes
+        used_more[code] += max(0, len(picks.get("speech", ())) - 1)
+        unused[code] += len(candidates) - len({id(u) for takes in picks.values() for u in takes})
+    items = {}
+    for key, found in chosen.items():
+        if found:
+            # Stable: the takes of a sentence stay in the order in which they were chosen.
+            found.sort(key=lambda u: position[u.sentence])
+            items[key] = tuple(found[i] for i in arranged([u.sentence for u in found]))
     order = id_order([d.sentence for d in dropped])
     dropped.sort(
         key=lambda d: (d.language, order(d.sentence), d.modality or "", d.reason, d.origin)
@@ -91,14 +101,21 @@ def select(
             reason = next((d.reason for d in dropped if d.language == code), none)
             empty.append(f"{code}: left out ({reason})")
     _check(items, corpus.name, modalities, empty)
-    counts = [f"{code} {count}" for code, count in sorted(further.items()) if count]
-    notes = [f"Further utterances that were not chosen: {', '.join(counts)}"] if counts else []
+    notes = _counts(f"Further recordings, up to {recordings} of a sentence in all", used_more)
+    if recordings > 1 and not notes and "speech" in modalities:
+        notes = [f"No sentence has a second recording; up to {recordings} were asked for"]
+    notes += _counts("Further utterances that were not chosen", unused)
     notes += _lacking(items, modalities)
     if beyond := len(ids) - len(used):
         notes.append(
             f"Only the first {len(used)} sentence ids are used, as asked; {beyond} are not"
         )
     return Selection(replace(corpus, notes=(*corpus.notes, *empty, *notes)), items, tuple(dropped))
+
+
+def _counts(what: str, counts: Counter[str]) -> list[str]:
+    found = [f"{code} {count}" for code, count in sorted(counts.items()) if count]
+    return [f"{what}: {', '.join(found)}"] if found else []
 
 
 def _lacking(items: Items, modalities: Sequence[Modality]) -> list[str]:
@@ -134,42 +151,6 @@ def _natural(sentence: str) -> tuple[object, ...]:
         number = digits.lstrip("0")
         parts += [len(number), number, text]
     return tuple(parts)
-
-
-def rank(utterance: Utterance, seed: int) -> tuple[str, ...]:
-    """What decides among the utterances of one sentence: the smallest is taken.
-
-    It is the SHA-256 of seed, language, sentence, speaker, text and the file name of the recording;
-    where two files in different folders agree in all of that, the same with the folder's name, and
-    so on towards the root. No recording is opened, and moving the corpus changes nothing.
-
-    Args:
-        utterance: Candidate.
-        seed: Seed of the study.
-    """
-    parts = re.split(r"[\\/]", utterance.clip.name) if utterance.clip else [""]
-    key = [seed, utterance.language, utterance.sentence, utterance.speaker, utterance.text]
-    return tuple(digest([*key, parts[-n:]]) for n in range(1, len(parts) + 1))
-
-
-def _choose(
-    candidates: Sequence[Utterance], modalities: Sequence[Modality], seed: int
-) -> dict[Modality, Utterance]:
-    if len(candidates) == 1:
-        return {m: candidates[0] for m in modalities if _has(candidates[0], m)}
-    ranked = sorted(candidates, key=lambda u: rank(u, seed))
-    for utterance in ranked:
-        # Looked at even if only one modality is asked for: asking for both must not change it.
-        if all(_has(utterance, m) for m in MODALITIES):
-            return dict.fromkeys(modalities, utterance)
-    firsts = {m: next((u for u in ranked if _has(u, m)), None) for m in modalities}
-    return {m: u for m, u in firsts.items() if u is not None}
-
-
-def _has(utterance: Utterance, modality: Modality) -> bool:
-    if modality == "speech":
-        return utterance.clip is not None
-    return bool(utterance.text and utterance.text.strip())
 
 
 def _languages(corpus: Corpus, codes: Sequence[str]) -> tuple[str, ...]:
@@ -229,6 +210,8 @@ class LanguageSummary:
     """Recordings whose length cannot be read."""
     duplicates: int
     """Sentences whose text another sentence id has too."""
+    further: int
+    """Recordings used beyond the first of each sentence."""
     extra: int
     """Utterances of these sentences that were not chosen."""
 
@@ -259,6 +242,7 @@ def summary(selection: Selection) -> Summary:
     """Count what a selection holds. Opens the header of each recording for its length."""
     ids = {key: {u.sentence for u in found} for key, found in selection.items.items()}
     total = Counter((u.language, u.sentence) for u in selection.corpus.utterances)
+    none: frozenset[str] = frozenset()
     rows = []
     for code in dict.fromkeys(code for code, _ in ids):
         text, speech = (selection.items.get((code, m), ()) for m in MODALITIES)
@@ -270,15 +254,17 @@ def summary(selection: Selection) -> Summary:
                 unreadable += 1
         times = Counter(u.text for u in text)
         used = {id(u): u.sentence for u in (*text, *speech)}
+        written, spoken = ids.get((code, "text"), none), ids.get((code, "speech"), none)
         rows.append(
             LanguageSummary(
                 language=code,
                 text=len(text),
-                speech=len(speech),
-                both=len({u.sentence for u in text} & {u.sentence for u in speech}),
+                speech=len(spoken),
+                both=len(written & spoken),
                 hours=seconds / 3600,
                 unreadable=unreadable,
                 duplicates=sum(times[u.text] > 1 for u in text),
+                further=len(speech) - len(spoken),
                 extra=sum(total[code, s] for s in set(used.values())) - len(used),
             )
         )

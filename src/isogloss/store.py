@@ -7,6 +7,9 @@
 
 A unit without a valid record does not exist. The data file is named by its own digest, so two
 processes that race on one unit cannot leave a record beside the other's data.
+
+A row is an utterance. The record names it by ``sentences`` (an id may recur) and ``takes`` (which
+recording of the sentence, from 0), one entry per row; see :meth:`Store.index`.
 """
 
 import hashlib
@@ -26,8 +29,9 @@ from isogloss import atomic
 from isogloss.corpora.base import Modality
 from isogloss.errors import StoreError
 from isogloss.settings import difference
+from isogloss.takes import RowIndex
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class Unit:
     """SHA-256 of everything that its activations depend on."""
     taps: tuple[str, ...]
     sentences: tuple[str, ...]
+    """Ids, each once, in order."""
+    further: int = 0
+    """Recordings beyond the first of each sentence."""
+
+    @property
+    def rows(self) -> int:
+        """Number of utterances, each a row of every array."""
+        return len(self.sentences) + self.further
 
     @property
     def name(self) -> str:
@@ -62,6 +74,7 @@ class Store:
         self.root = folder
         self.folder = folder / "activations"
         self._records: dict[str, dict[str, Any]] = {}
+        self._indices: dict[str, RowIndex] = {}
 
     def claim(self, identity: dict[str, Any]) -> None:
         """Take the folder for a study, or check that it is this study's.
@@ -78,17 +91,25 @@ class Store:
                 )
             atomic.write_json(path, {"format": FORMAT, "identity": identity})
             return
-        there = read_json(path)
-        if there.get("format") != FORMAT:
-            raise StoreError(
-                f"{path} has format {there.get('format')}, this version of Isogloss reads "
-                f"{FORMAT}; choose another output folder"
-            )
-        differing = difference(there["identity"], identity)
+        self.check_format()
+        differing = difference(read_json(path)["identity"], identity)
         if differing:
             raise StoreError(
                 f"{self.root} holds another study. It differs in {'; '.join(differing)}. "
                 "Choose another output folder, or delete this one"
+            )
+
+    def check_format(self) -> None:
+        """Refuse a folder that another version of Isogloss wrote in another way.
+
+        Raises:
+            StoreError: It was; the message says what to do.
+        """
+        path = self.root / "study.json"
+        if path.exists() and (there := read_json(path).get("format")) != FORMAT:
+            raise StoreError(
+                f"{path} has format {there}, this version of Isogloss reads and writes {FORMAT}; "
+                "choose another output folder, or use the version that wrote this one"
             )
 
     def release(self, units: Iterable[Unit]) -> None:
@@ -127,6 +148,16 @@ class Store:
             self._records[unit.name] = record
         return self._records[unit.name]
 
+    def index(self, unit: Unit) -> RowIndex:
+        """Finds the rows of a committed unit by sentence and take.
+
+        Raises:
+            StoreError: It is not committed.
+        """
+        if unit.name not in self._indices:
+            self._indices[unit.name] = RowIndex(self.record(unit))
+        return self._indices[unit.name]
+
     def put(
         self, unit: Unit, arrays: Mapping[str, NDArray[np.float32]], record: dict[str, Any]
     ) -> None:
@@ -135,12 +166,16 @@ class Store:
         Args:
             unit: What it is.
             arrays: Tap -> (sentences × features), float32.
-            record: Further JSON-able fields; must hold ``sentences``, the ids of the rows.
+            record: Further JSON-able fields; must hold ``sentences`` and ``takes``, which name the
+                rows.
 
         Raises:
-            StoreError: A tap is missing, or the rows do not match the ids.
+            StoreError: A tap is missing, the rows do not match the ids, or two rows are the same
+                take of a sentence.
         """
         rows = len(record["sentences"])
+        if len(set(zip(record["sentences"], record["takes"], strict=False))) != rows:
+            raise StoreError(f"{unit.name}: sentence and take do not tell its {rows} rows apart")
         if set(arrays) != set(unit.taps) or any(len(a) != rows for a in arrays.values()):
             shapes = {tap: array.shape for tap, array in arrays.items()}
             raise StoreError(f"{unit.name}: expected {unit.taps} × {rows} rows, got {shapes}")
@@ -161,6 +196,17 @@ class Store:
         }
         atomic.write_json(self.folder / f"{unit.name}.json", full)
         (self.folder / f"{unit.name}.failed.json").unlink(missing_ok=True)
+        self._records[unit.name] = full
+        self._indices.pop(unit.name, None)
+
+    def amend(self, unit: Unit, fields: Mapping[str, Any]) -> None:
+        """Replace fields of a committed unit's record that say nothing of its activations.
+
+        Raises:
+            StoreError: The unit is not committed.
+        """
+        full = {**self.record(unit), **fields}
+        atomic.write_json(self.folder / f"{unit.name}.json", full)
         self._records[unit.name] = full
 
     def fail(self, unit: Unit, record: dict[str, Any]) -> None:

@@ -164,6 +164,94 @@ def test_raw_text(recordings):
     )
 
 
+def test_other_columns_are_kept(recordings):
+    extra = [
+        {"age": "30", "snr (dB)": 12.5, "region": "north", "Topic": 1, "empty": None},
+        {"age": None, "snr (dB)": -1, "region": "", "Topic": "law", "empty": None},
+    ]
+    rows = [{**r, **extra[i % 2]} for i, r in enumerate(ROWS)]
+    for path in write_all(recordings, [{k: str(v) if k == "Topic" else v for k, v in r.items()}
+                                       for r in rows]):  # fmt: skip
+        found = load(path)
+        columns = [dict(u.columns) for u in found.utterances]
+        assert columns == 3 * [
+            {"age": 30.0, "snr (dB)": 12.5, "region": "north", "Topic": "1"},
+            {"snr (dB)": -1.0, "Topic": "law"},
+        ], path.name
+        assert found.notes == (
+            "Further columns: age (numbers), snr (dB) (numbers), region (text), Topic (text)",
+        )
+
+
+def test_columns_that_are_understood_are_no_further_columns(recordings):
+    rows = [
+        {
+            **r,
+            "raw_text": "x",
+            "duration": 0.1,
+            "speaker": "a",
+            "client_id": "b",
+            "sex": "f",
+            "split": "test",
+            "transcription": "passed over",
+        }
+        for r in ROWS
+    ]
+    found = load(jsonl(recordings / "m.jsonl", rows))
+    assert all(not u.columns for u in found.utterances)
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("cell", ["nan", "inf", "1_000", "1,5", "x"])
+def test_one_cell_that_is_no_number_makes_a_column_text_and_is_named(tmp_path, cell):
+    cells = ["1", "2.5", cell, "-3e2"]
+    rows = [{"id": i, "lang": "deu", "text": "a", "age": c} for i, c in enumerate(cells)]
+    found = load(jsonl(tmp_path / "m.jsonl", rows))
+    assert [u.columns["age"] for u in found.utterances] == cells
+    assert found.notes[0] == (
+        f'The column "age" is taken as text, since "{cell}" (line 3) is no number'
+    )
+
+
+def test_a_column_is_read_within_the_split(tmp_path):
+    rows = [
+        {"id": i, "lang": "deu", "text": "a", "split": s, "age": a}
+        for i, (s, a) in enumerate([("train", "old"), ("test", "3"), ("test", "4")])
+    ]
+    found = load(jsonl(tmp_path / "m.jsonl", rows), split="test")
+    assert [u.columns["age"] for u in found.utterances] == [3.0, 4.0]
+
+
+def test_odd_cells_of_other_columns_stop_nothing(tmp_path):
+    cells = [True, float("nan"), float("inf"), "\ud800 \0", 10**400, 7.0]
+    rows = [{"id": i, "lang": "deu", "text": "a", "odd": c} for i, c in enumerate(cells)]
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    found = [u.columns.get("odd") for u in load(path).utterances]
+    assert found == ["True", None, "inf", "? \0", str(10**400), "7"]
+    json.dumps(found, ensure_ascii=False).encode()
+
+
+def test_columns_of_what_isogloss_counts_are_not_used(tmp_path):
+    rows = [{"id": 1, "lang": "deu", "text": "a", "tokens": 5, "words": 3}]
+    found = load(jsonl(tmp_path / "m.jsonl", rows))
+    assert found.utterances[0].columns == {"words": 3.0}
+    assert 'The column "tokens" is not used: Isogloss counts tokens itself' in found.notes
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"), [("speakr", "speaker"), ("Gendre", "gender"), ("durations", "duration")]
+)
+def test_columns_that_look_misspelt_are_noted(tmp_path, column, meant):
+    rows = [{"id": 1, "lang": "deu", "text": "a", column: "7"}]
+    found = load(jsonl(tmp_path / "m.jsonl", rows))
+    assert found.notes[0] == (
+        f'The column "{column}" is kept as it stands; rename it if it is meant to be "{meant}"'
+    )
+    assert column in found.utterances[0].columns
+    assert len(load(jsonl(tmp_path / "n.jsonl", [{**rows[0], meant: "8"}])).notes) == 1
+
+
 def test_split(recordings):
     rows = [{**r, "split": "test" if r["id"] == 1 else "dev"} for r in ROWS]
     # What other splits hold does not matter: FLEURS has ids that recur with other texts.
@@ -334,6 +422,8 @@ class TestErrors:
         assert "language, locale" in text
         assert 'did you mean "lnag"?' in text
         assert "Columns present: id, lnag, text" in text
+        rows = [{"id": 1, "lang": "deu", "sentnce": "a"}]
+        assert 'did you mean "sentnce"?' in error(table(tmp_path / "n.csv", rows))
 
     def test_missing_text_and_audio_columns(self, tmp_path):
         text = error(table(tmp_path / "m.csv", [{"id": 1, "lang": "deu"}]))

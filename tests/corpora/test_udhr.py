@@ -112,6 +112,21 @@ def test_the_seed_chooses_among_the_voices():
     assert 15 < used[0].count("de") < 48  # 63 fair draws
 
 
+def test_further_recordings_are_by_other_voices():
+    corpus = Udhr(languages=["deu", "fin"], voices=4, recordings=3).load()
+    first = select(corpus, languages=["deu", "fin"], seed=0)
+    used = select(corpus, languages=["deu", "fin"], recordings=3, seed=0)
+    speech = used.items["deu", "speech"]
+    assert len(speech) == 189
+    assert speech[:63] == first.items["deu", "speech"]
+    speakers = zip(*(speech[i : i + 63] for i in (0, 63, 126)), strict=True)
+    assert all(len({u.speaker for u in takes}) == 3 for takes in speakers)
+    assert used.items["deu", "text"] == first.items["deu", "text"]
+    assert not any("voices" in note for note in corpus.notes)
+    few = Udhr(languages=["deu", "fin"], recordings=9).load()
+    assert any("9 recordings" in note and "give it 6" in note for note in few.notes)
+
+
 def test_shared_sentences():
     twelve = ["eng", "deu", "ind", "bul", "tur", "ita", "fin", "lit", "nld", "est", "ell", "arb"]
     found = summary(select(Udhr().load(), languages=twelve, seed=0))

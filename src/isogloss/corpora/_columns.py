@@ -2,7 +2,8 @@
 
 import difflib
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from isogloss.corpora._tables import Row, Table
 from isogloss.errors import CorpusError, choices
@@ -23,6 +24,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "split": ("subset", "partition"),
 }  # fmt: skip
 """Columns of a manifest, by their own name, with the aliases that are read as well."""
+
+
+class Further(NamedTuple):
+    """A column of which only its user knows what it means."""
+
+    name: str
+    values: Sequence[str | float | None]
+    """One for each row; None where the cell is empty."""
+    numeric: bool
+    """True if all cells that are not empty are finite numbers."""
+    doubts: tuple[str, ...]
+    """What its user should know: that it may be a misspelt column, or misread."""
 
 
 class Columns:
@@ -82,6 +95,43 @@ class Columns:
             + f" (also accepted: {choices(aliases, len(aliases))}){hint} "
             + f"Columns present: {choices(self.table.columns, 24)}"
         )
+
+    def further(self, rows: Sequence[tuple[int, Row]]) -> list["Further"]:
+        """Read the columns that are none of :data:`COLUMNS`; an alias that is passed over is one.
+
+        Args:
+            rows: The rows to read, by number.
+        """
+        own = {name for found in self.found for name in (found, *COLUMNS[found])}
+        others = [c for c in self.table.columns if _plain(c) and _plain(c) not in own]
+        absent = {
+            wanted: name
+            for name in COLUMNS
+            if name not in self.found
+            for wanted in (name, *COLUMNS[name])
+        }
+        found = {}
+        for column in others:
+            values = [_value(row.get(column)) for _, row in rows]
+            numbers = [None if v is None else _number(v) for v in values]
+            odd = [n for n, v, x in zip(rows, values, numbers, strict=True) if v and x is None]
+            count = sum(x is not None for x in numbers)
+            name = column.strip()
+            if not any(values):
+                continue
+            doubts = [
+                f'The column "{name}" is kept as it stands; rename it if it is meant to be '
+                f'"{absent[near]}"'
+                for near in difflib.get_close_matches(_plain(column), absent, 1, 0.8)
+            ]
+            if odd and count > len(odd):
+                doubts.append(
+                    f'The column "{name}" is taken as text, since '
+                    f'"{odd[0][1][column]}" ({self.table.unit} {odd[0][0]}) is no number'
+                )
+            numeric = bool(count) and not odd
+            found[name] = Further(name, numbers if numeric else values, numeric, tuple(doubts))
+        return list(found.values())
 
     def refuse_nested(self, name: str) -> None:
         """Make sure that a column is not left unread because some cell of it is no plain value.
@@ -160,6 +210,23 @@ class Columns:
         value = row.get(self.found[name]) if name in self.found else None
         missing = isinstance(value, float) and math.isnan(value)
         return None if missing else value
+
+
+def _value(cell: object) -> str | None:
+    """A cell of a further column as text. It never stops a corpus: nobody may ask for it."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return str(cell).strip().encode("utf-8", "replace").decode() or None
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and "_" not in cell else None
 
 
 def _plain(column: str) -> str:

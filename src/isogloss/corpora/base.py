@@ -1,7 +1,7 @@
 """What a corpus is: an n-way parallel table of utterances, wherever it comes from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
@@ -14,6 +14,14 @@ from isogloss.settings import Names, Settings, by_role, setting, split_names
 Modality = Literal["text", "speech"]
 MODALITIES: tuple[Modality, ...] = ("text", "speech")
 SAMPLING_RATE = 16_000
+MEASURED: dict[str, tuple[Modality, ...]] = {
+    "characters": ("text", "speech"),
+    "tokens": ("text",),
+    "seconds": ("speech",),
+}
+"""What Isogloss itself counts of an utterance, and in which modalities: characters of the text
+(Unicode code points), time steps of the text encoder without padding, and seconds of the decoded
+recording. A corpus has no columns of these names."""
 
 
 class Recording(NamedTuple):
@@ -67,6 +75,8 @@ class Utterance:
     split: str | None = None
     origin: str = ""
     """Where the row stands, for messages: ``manifest.jsonl row 12``."""
+    columns: Mapping[str, str | float] = field(default_factory=dict, hash=False)
+    """Further columns of the corpus, by name; a name is absent where its cell is empty."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,13 @@ class CorpusSource(Settings, ABC):
     sentences: int | None = setting(
         None, role="scope", ge=3, help="Use only the first so many sentence ids."
     )
+    recordings: int = setting(
+        1,
+        role="scope",
+        ge=1,
+        help="Use up to so many recordings of a sentence. The first stands for the sentence in all "
+        "scores; further ones serve noise ceilings and intervals.",
+    )
 
     @abstractmethod
     def load(self) -> Corpus:
@@ -159,9 +176,13 @@ class CorpusSource(Settings, ABC):
 
 @dataclass(frozen=True)
 class Selection:
-    """What is used of a corpus: one utterance per sentence, language and modality, in id order."""
+    """What is used of a corpus: for each language and modality, an utterance of each sentence.
+
+    Of speech there may be further utterances, called takes. Those that stand for their sentence,
+    takes 0, come first, in the order of sentence ids; then come all takes 1, then takes 2, ….
+    """
 
     corpus: Corpus
     items: dict[tuple[str, Modality], tuple[Utterance, ...]]
-    """(language, modality) -> its utterances, ordered by sentence id."""
+    """(language, modality) -> its utterances, ordered by take and sentence id."""
     dropped: tuple[Dropped, ...] = field(default=())

@@ -9,7 +9,14 @@ from typing import ClassVar, Literal
 from isogloss.audio import FileClip
 from isogloss.corpora._columns import Columns
 from isogloss.corpora._tables import Row, Table, read_table
-from isogloss.corpora.base import Corpus, CorpusInfo, CorpusSource, Dropped, Utterance
+from isogloss.corpora.base import (
+    MEASURED,
+    Corpus,
+    CorpusInfo,
+    CorpusSource,
+    Dropped,
+    Utterance,
+)
 from isogloss.errors import CorpusError, StudyError, choices, unknown
 from isogloss.languages import language
 from isogloss.settings import setting
@@ -89,8 +96,11 @@ class _Reader:
         self.lost: list[tuple[str, FileClip, int]] = []
 
     def read(self, rows: tuple[tuple[int, Row], ...]) -> Corpus:
-        for number, row in rows:
-            self._row(number, row)
+        further = self.columns.further(rows)
+        kept = [c for c in further if c.name not in MEASURED]
+        for i, (number, row) in enumerate(rows):
+            cells = ((c.name, c.values[i]) for c in kept)
+            self._row(number, row, {name: cell for name, cell in cells if cell is not None})
         path = self.table.path
         if self.lost and len(self.lost) == len(self.recordings):
             cell, clip, number = self.lost[0]
@@ -99,7 +109,15 @@ class _Reader:
                 f'looked up from the folder of the manifest: "{cell}" ({self.table.unit} {number}) '
                 f"becomes {clip.path}"
             )
-        notes = []
+        notes = [doubt for c in kept for doubt in c.doubts]
+        if kept:
+            kinds = (f"{c.name} ({'numbers' if c.numeric else 'text'})" for c in kept)
+            notes.append(f"Further columns: {choices(kinds, 24)}")
+        notes += [
+            f'The column "{c.name}" is not used: Isogloss counts {c.name} itself'
+            for c in further
+            if c.name in MEASURED
+        ]
         if self.strangers:
             notes.append(
                 "Rows in languages that Isogloss does not know were left out: "
@@ -114,7 +132,7 @@ class _Reader:
             notes=tuple(notes),
         )
 
-    def _row(self, number: int, row: Row) -> None:
+    def _row(self, number: int, row: Row, further: dict[str, str | float]) -> None:
         columns, where = self.columns, f"{self.table.path.name} {self.table.unit} {number}"
         sentence = columns.required(number, row, "id")
         code = columns.required(number, row, "lang")
@@ -146,7 +164,7 @@ class _Reader:
                 columns.text(number, row, c) for c in ("speaker", "gender", "split")
             )
             self.utterances.append(
-                Utterance(sentence, known, text, clip, speaker, gender, split, where)
+                Utterance(sentence, known, text, clip, speaker, gender, split, where, further)
             )
 
     def _clip(self, number: int, row: Row) -> tuple[FileClip | None, str]:

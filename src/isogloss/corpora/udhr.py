@@ -53,7 +53,8 @@ class Udhr(CorpusSource):
         role="scope",
         ge=1,
         le=len(SPEAKERS),
-        help="Synthetic speakers of each sentence; the study's seed chooses among them.",
+        help="Synthetic speakers of each sentence; the study's seed chooses among them, and "
+        "`recordings` says how many are used.",
     )
 
     def load(self) -> Corpus:
@@ -72,6 +73,11 @@ class Udhr(CorpusSource):
                 f"The speech is synthetic ({engine_version()}), read with its punctuation; "
                 "how well it can be understood differs from language to language."
             )
+            if self.recordings > self.voices:
+                notes.append(
+                    f"{self.recordings} recordings of a sentence are asked for, and voices is "
+                    f"{self.voices}; give it {min(self.recordings, len(SPEAKERS))}"
+                )
         utterances: list[Utterance] = []
         dropped: list[Dropped] = []
         readings: dict[str, Callable[[str], str] | str] = {}
