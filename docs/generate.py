@@ -9,7 +9,7 @@ from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
 from isogloss.models import MODELS
 from isogloss.registry import Registry
-from isogloss.results import MEANING, SCHEMA
+from isogloss.results import MEANING, MEANS, SCHEMA
 from isogloss.settings import Settings, role_of
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS, Study
@@ -47,6 +47,13 @@ def page() -> str:
         parts += [_part(registry, name) for name in registry.names()]
     parts.append("## Columns of the results\n\n| column | what it holds |\n|---|---|")
     parts += [f"| `{c}` | {MEANING[c]} |" for c in SCHEMA]
+    parts.append(
+        "\n## Columns of the means\n\nTables in `results/means` have a row for each curve and "
+        "place: the mean over languages, or pairs of them. `score`, `calibrated` and "
+        "`baseline` are means, `low` and `high` the ends of a 95 % interval by a jackknife over "
+        "languages, and the p-values are those of the mean.\n\n| column | what it holds |\n|---|---|"
+    )
+    parts += [f"| `{c}` | {MEANING[c]} |" for c in MEANS]
     return "\n".join(parts) + "\n"
 
 
@@ -70,10 +77,23 @@ def _part(registry: Registry[Any], name: str) -> str:
     if registry is ANALYSES:
         about = f"{part.title}. {part.question}"
     elif hasattr(part.info, "source"):
-        about = f"{part.info.title}. Source: {part.info.source}"
+        about = _measure(part.info)
     elif hasattr(part.info, "licence"):
         about = f"{part.info.title}. Licence: {part.info.licence}"
     return f"### `{name}`\n\n{about}\n\n{_table(part, tuple(KINDS.values()))}"
+
+
+def _measure(info: Any) -> str:
+    low, high = info.range
+    better = "larger" if info.larger_is_more_similar else "smaller"
+    facts = [
+        f"Range {low:g} to {high:g}, {better} is more similar.",
+        f"Invariant to: {', '.join(sorted(info.invariances)) or 'nothing'}.",
+        "Views must have the same width." if info.equal_width else "Views may differ in width.",
+        "" if info.symmetric else "Exchanging the views changes the score.",
+        f"Cost of a pair: {info.cost}." if info.cost else "",
+    ]
+    return f"{info.title}. Source: {info.source}\n\n{' '.join(filter(None, facts))}"
 
 
 def _table(settings: type[Settings], skip: tuple[str, ...]) -> str:

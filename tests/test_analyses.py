@@ -14,13 +14,21 @@ from isogloss.analyses.gaps import by_language
 from isogloss.api import analyse, load_results
 from isogloss.charts import Line
 from isogloss.errors import IsoglossError
-from isogloss.results import SCHEMA
+from isogloss.results import MEANS, SCHEMA
 from isogloss.similarity import svcca
 
 
 def contents(counts):
     ids = {k: tuple(str(i) for i in v) for k, v in counts.items()}
     return Contents(ids, TAPS, PAIRS)
+
+
+def summarised(folder, line):
+    """What an analysis says of all its scores in a run."""
+    analyse(folder)
+    name = line.partition("(")[0]
+    frame, means = (load_results(folder, means=m)[name] for m in (False, True))
+    return specs.parse(ANALYSES, line).summarise(frame, means)
 
 
 def listed(line, found):
@@ -83,13 +91,20 @@ def test_tables_follow_the_schema_and_repeat_the_measure_itself(run):
         assert set(frame["analysis"]) == {name}
         assert (frame["n"] == 40).all()
         assert (frame["permutations"] == 20).all()
+        assert set(frame["control"]) == {"", "characters, tokens, seconds"}
+        assert set(frame.filter(control="")["covariates"]) == {0}
+    means = load_results(run.folder, means=True)
+    assert all(dict(frame.schema) == MEANS for frame in means.values())
     store = run.store()
     units = run.committed(store)
     frame = load_results(run.folder)["cross_modal"]
     for row in frame.filter(language_a="fin").iter_rows(named=True):
         x = store.view(units["fin", "text"], row["tap_a"])
         y = store.view(units["fin", "speech"], row["tap_b"])
-        direct = svcca(x, y)
+        text, speech = (store.record(units["fin", m])["covariates"] for m in ("text", "speech"))
+        lengths = [text["characters"], text["tokens"], speech["seconds"]]
+        direct = svcca(x, y, covariates=np.transpose(lengths) if row["control"] else None)
+        assert row["covariates"] == (3 if row["control"] else 0)
         assert row["score"] == pytest.approx(direct.score, abs=1e-12)
         assert (row["k_a"], row["k_b"]) == (direct.k_x, direct.k_y)
         assert row["chance"] == pytest.approx(direct.chance)
@@ -100,11 +115,43 @@ def test_tables_follow_the_schema_and_repeat_the_measure_itself(run):
 
 def test_planted_similarity_rises_over_the_taps_and_starts_at_chance(run):
     frame = load_results(run.folder)["cross_modal"]
-    means = frame.group_by("label", "position").agg(pl.col("calibrated").mean()).sort("position")
-    first, *rest = means["calibrated"]
-    assert abs(first) < 0.1
-    assert first < rest[0] < rest[1] < rest[2]
-    assert (frame.filter(label="len")["p_value"] == 1 / 21).all()
+    for control in set(frame["control"]):
+        rows = frame.filter(control=control)
+        means = rows.group_by("label", "position").agg(pl.col("calibrated").mean())
+        first, *rest = means.sort("position")["calibrated"]
+        assert abs(first) < 0.1
+        assert first < rest[0] < rest[1] < rest[2]
+        last = rows.filter(label="len")
+        for p in ("p_value", "p_curve"):
+            assert (last[p] == 1 / 21).all()
+        assert (last["q_value"] >= last["p_value"]).all()
+        assert (rows["p_curve"] >= rows["p_value"]).all()
+
+
+def test_means_are_those_of_the_rows_and_tested_over_the_curve(run):
+    rows = load_results(run.folder)["cross_modal"].filter(control="")
+    means = load_results(run.folder, means=True)["cross_modal"].filter(control="").sort("position")
+    assert means["label"].to_list() == ["in", "1", "2", "len"]
+    assert (means["languages"] == 4).all()
+    for mean in means.iter_rows(named=True):
+        own = rows.filter(label=mean["label"])
+        assert mean["score"] == pytest.approx(own["score"].mean())
+        assert mean["null"] == pytest.approx(own["null_mean"].mean())
+        assert mean["low"] < mean["score"] < mean["high"]
+        half = 3.182446 * own["score"].std() / 2  # t with 3 degrees of freedom
+        assert mean["high"] - mean["score"] == pytest.approx(half, rel=1e-5)
+    assert means["p_curve"][0] > 0.05
+    assert (means["p_curve"][1:] == 1 / 21).all()
+
+
+def test_intervals_hold_their_score(run):
+    frame = load_results(run.folder)["cross_modal"]
+    assert set(frame["interval"]) == {"jackknife"}
+    assert (frame["low"] <= frame["score"]).all()
+    assert (frame["score"] <= frame["high"]).all()
+    assert (frame["high"] > frame["low"]).all()
+    none = load_results(run.folder)["cross_lingual"]
+    assert none["low"].is_nan().all()
 
 
 def test_scores_do_not_depend_on_threads_or_on_what_else_is_compared(run, tmp_path):
@@ -138,7 +185,7 @@ def test_a_changed_option_replaces_its_chunks_and_tables(run, tmp_path):
     assert list(load_results(folder)) == ["gaps"]
     assert {p.stem for p in (folder / "results").glob("*.csv")} == {"gaps"}
     measure = load_results(folder)["gaps"]["measure"].unique().to_list()
-    assert measure == ["svcca(share=0.9, rule=linear, mean=all, epsilon=1e-10)"]
+    assert measure == ["svcca(share=0.9, rule=linear, mean=all, epsilon=1e-10, zscore=false)"]
     assert len(list((folder / "results" / "parts").iterdir())) == 3
 
 
@@ -153,7 +200,8 @@ def test_a_language_with_too_few_sentences_is_nan_with_a_reason(tmp_path):
     assert (rest["n"] == 30).all()
     assert rest["score"].is_not_nan().all()
     for name, table in tables.items():
-        summary = specs.parse(ANALYSES, name).summarise(table)
+        means = load_results(made.folder, means=True)[name]
+        summary = specs.parse(ANALYSES, name).summarise(table, means)
         assert summary.findings
         assert "nan" not in " ".join(summary.findings)
 
@@ -177,7 +225,7 @@ def test_which_gap_is_larger_follows_the_best_partner():
     def row(kind, a, b, score):
         empty = dict.fromkeys(SCHEMA, None)
         return {
-            **empty, "group": kind, "language_a": a, "language_b": b, "score": score,
+            **empty, "measure": "svcca", "group": kind, "language_a": a, "language_b": b, "score": score,
             "calibrated": score / 2, "n": 9, "chance": 0.1, "null_mean": 0.1, "permutations": 5,
         }  # fmt: skip
 
@@ -205,9 +253,7 @@ def test_which_gap_is_larger_follows_the_best_partner():
 @pytest.mark.parametrize("name", ["cross_modal(pairs=all)", "cross_lingual", "gaps"])
 def test_every_figure_shows_chance_and_names_its_axes(run, tmp_path, name):
     made = make_run(tmp_path / "out", analyses=[name])
-    tables, _ = analyse(made.folder)
-    (frame,) = tables.values()
-    summary = specs.parse(ANALYSES, name).summarise(frame)
+    summary = summarised(made.folder, name)
     for chart in summary.charts:
         assert chart.caption
         for panel in chart.panels:
@@ -223,8 +269,8 @@ def test_every_figure_shows_chance_and_names_its_axes(run, tmp_path, name):
 
 
 def test_the_tap_after_the_adaptor_is_marked(run):
-    frame = load_results(run.folder)["cross_modal"]
-    chart = specs.parse(ANALYSES, "cross_modal").summarise(frame).charts[0]
+    frame, means = (load_results(run.folder, means=m)["cross_modal"] for m in (False, True))
+    chart = specs.parse(ANALYSES, "cross_modal").summarise(frame, means).charts[0]
     line = chart.panels[0].marks[0]
     assert line.x == ("in", "1", "2", "len")
     assert line.emphasis == (False, False, False, True)
@@ -262,11 +308,13 @@ def test_where_chance_is_one_nothing_is_claimed(tmp_path, permutations):
     made = make_run(tmp_path / "out", sentences=5, permutations=permutations)
     tables, _ = analyse(made.folder)
     for name, frame in tables.items():
-        full = frame.filter(pl.col("score") > 1 - 1e-6)
+        full = frame.filter(pl.col("score").is_not_nan(), pl.col("score") > 1 - 1e-6)
         assert not full.is_empty()
         assert full["calibrated"].is_nan().all()
-        assert full["warnings"].str.contains("chance is 1").all()
-        summary = specs.parse(ANALYSES, name).summarise(frame)
+        assert full["warnings"].str.contains("chance is the best score").all()
+        few = frame.filter(pl.col("control") != "")
+        assert few["reason"].str.contains(r"beyond the [34] confounds, there are 5").any()
+        summary = summarised(made.folder, name)
         text = " ".join(summary.findings)
         assert summary.findings
         assert "nan" not in text
@@ -276,16 +324,15 @@ def test_where_chance_is_one_nothing_is_claimed(tmp_path, permutations):
 
 def test_too_few_permutations_for_a_p_value_are_not_counted(tmp_path):
     made = make_run(tmp_path / "out", permutations=3)
-    frame = analyse(made.folder)[0]["cross_modal"]
-    text = " ".join(specs.parse(ANALYSES, "cross_modal").summarise(frame).findings)
+    text = " ".join(summarised(made.folder, "cross_modal").findings)
     assert "permutation null" not in text
+    assert "above chance at" not in text
 
 
 def test_taps_without_a_matched_pair_still_have_their_map(tmp_path, monkeypatch):
     monkeypatch.setattr("builders.PAIRS", ())
     made = make_run(tmp_path / "out", analyses="cross_modal(pairs=all)")
-    frame = analyse(made.folder)[0]["cross_modal"]
-    summary = specs.parse(ANALYSES, "cross_modal(pairs=all)").summarise(frame)
+    summary = summarised(made.folder, "cross_modal(pairs=all)")
     assert [c.name for c in summary.charts] == ["cross_modal_map"]
 
 
@@ -305,4 +352,4 @@ def test_a_measure_that_fails_on_one_pair_does_not_cost_the_others(tmp_path, mon
     frame = analyse(made.folder)[0]["gaps"]
     failed = frame.filter(pl.col("score").is_nan())
     assert failed["reason"].to_list() == ["ArithmeticError: no luck"]
-    assert frame.height == 4 + 6 + 6
+    assert frame.height == 2 * (4 + 6 + 6)

@@ -15,7 +15,9 @@ def made(tmp_path_factory):
         sentences={"deu": 40, "eng": 40, "fin": 2, "swh": 40},
     )
     analyse(run.folder)
-    return content(Run.read(run.folder), load_results(run.folder))
+    return content(
+        Run.read(run.folder), load_results(run.folder), load_results(run.folder, means=True)
+    )
 
 
 def test_warnings_that_differ_in_numbers_are_counted_together():

@@ -10,7 +10,8 @@ from isogloss.cli import app
 from isogloss.corpora import CORPORA
 from isogloss.languages import languages
 from isogloss.models import MODELS
-from isogloss.results import MEANING, SCHEMA
+from isogloss.results import MEANING, MEANS, SCHEMA
+from isogloss.similarity import Shuffles
 from isogloss.similarity.measures import MEASURES
 
 ROOT = Path(__file__).parents[1]
@@ -38,8 +39,8 @@ def test_every_part_and_setting_is_in_the_reference(generated):
 
 
 def test_every_column_of_the_results_is_explained(generated):
-    assert list(MEANING) == list(SCHEMA)
-    for column in SCHEMA:
+    assert set(MEANING) == {*SCHEMA, *MEANS}
+    for column in {*SCHEMA, *MEANS}:
         assert f"| `{column}` | {MEANING[column]} |" in generated
 
 
@@ -81,10 +82,15 @@ def test_the_example_measure_of_the_contributing_page_works():
     rng = np.random.default_rng(0)
     x = measure.prepare(rng.normal(size=(30, 5)))
     assert measure.compare(x, 2 * x).score == pytest.approx(1)
-    score = measure.compare(x, x, permutations=50, rng=rng)
+    score = measure.compare(x, x, shuffles=Shuffles(50))
     assert score.p_value == 1 / 51
     assert abs(score.null_mean) < 0.1
     assert np.isnan(measure.compare(x[:2], x[:2]).score)
+    length = rng.normal(size=30)
+    y = measure.prepare(np.outer(length, rng.normal(size=5)))
+    assert abs(measure.compare(x, x + 9 * y).score) > measure.compare(x, x + 9 * y).null_sd
+    assert measure.compare(x, x + 9 * y, covariates=length).score == pytest.approx(1)
+    assert abs(measure.baseline(30, 5, 5)) < 0.2
 
 
 def test_the_python_tour_of_the_readme_runs(tmp_path, monkeypatch):

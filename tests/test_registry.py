@@ -46,7 +46,7 @@ def plugin(tmp_path, monkeypatch):
         "    title = 'Third'\n"
         "    question = '?'\n"
         "    def comparisons(self, contents): return []\n"
-        "    def summarise(self, frame): raise AssertionError\n"
+        "    def summarise(self, frame, means): raise AssertionError\n"
         "class Bare(Analysis):\n"
         "    title = 'Bare'\n"
     )

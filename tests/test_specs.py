@@ -21,7 +21,7 @@ def test_a_written_measure_reads_back_the_same(share, rule, mean, epsilon):
 
 def test_the_line_holds_all_options():
     line = specs.write(MEASURES, specs.parse(MEASURES, "svcca"))
-    assert line == "svcca(share=0.9, rule=squared, mean=all, epsilon=1e-10)"
+    assert line == "svcca(share=0.9, rule=squared, mean=all, epsilon=1e-10, zscore=false)"
 
 
 def test_three_ways_to_write_one_measure():

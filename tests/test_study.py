@@ -56,7 +56,7 @@ def test_another_kind_of_model_starts_afresh():
         ({"analyses": ["gap"]}, 'unknown analysis "gap"; did you mean "gaps"'),
         ({"permutations": -1}, "permutations: .*greater than or equal to 0, got -1"),
         ({"measures": []}, "measures: .*at least 1"),
-        ({"measures": 5}, r"measures: must be a list such as \[svcca\], got 5"),
+        ({"measures": 5}, r"measures: must be a list such as \[anc\], got 5"),
         ({"analyses": None}, "analyses: must be a list"),
         ({"measures": "svcca, svcca(share=0.9)"}, "measures: svcca.* is named twice"),
         ({"analyses": "gaps, gaps(sentences=all)"}, "analyses: gaps is named twice"),
@@ -117,7 +117,7 @@ def test_roles_of_the_study_are_classified():
     roles = {field: role_of(Study, field) for field in Study.model_fields}
     assert {f for f, r in roles.items() if r == "identity"} == {"corpus", "model", "seed"}
     assert {f for f, r in roles.items() if r == "runtime"} == {
-        "output", "title", "device", "batch_frames", "jobs",
+        "output", "title", "device", "batch_frames", "jobs", "memory",
     }  # fmt: skip
 
 

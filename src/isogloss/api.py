@@ -10,6 +10,7 @@ import polars as pl
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.compare import compare, prune
+from isogloss.confounds import check
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent, task
@@ -17,6 +18,7 @@ from isogloss.extract import extract
 from isogloss.planning import plan
 from isogloss.results import read, write
 from isogloss.runs import Run
+from isogloss.scoring import Options
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Problem, Store, Unit
 from isogloss.study import Study
@@ -156,6 +158,17 @@ def analyse(
     store = described.store()
     units, contents = described.committed(store), described.contents(store)
     measures = [specs.parse(MEASURES, line) for line in described.study["measures"]]
+    asked = described.study
+    check(asked["confounds"], (store.record(u) for u in units.values()))
+    options = Options(
+        permutations=asked["permutations"],
+        seed=asked["seed"],
+        confounds=tuple(asked["confounds"]),
+        interval=asked["interval"],
+        jobs=asked["jobs"],
+        memory=asked["memory"],
+    )
+    results = described.folder / "results"
     tables: dict[str, pl.DataFrame] = {}
     skipped, files = [], []
     for line in described.study["analyses"]:
@@ -165,21 +178,20 @@ def analyse(
         if not wanted:
             skipped.append(name)
             continue
-        tables[name], used = compare(
+        tables[name], means, used = compare(
             wanted,
             measures,
             analysis=name,
             store=store,
             units=units,
-            permutations=described.study["permutations"],
-            seed=described.study["seed"],
-            jobs=described.study["jobs"],
+            options=options,
             events=events,
         )
         files += used
-        write(tables[name], described.folder / "results", name)
-    prune(described.folder / "results" / "parts", files)
-    for path in (described.folder / "results").glob("*.*"):
+        write(tables[name], results, name)
+        write(means, results / "means", name)
+    prune(results / "parts", files)
+    for path in (*results.glob("*.*"), *results.glob("means/*.*")):
         if path.stem not in tables and path.suffix in {".parquet", ".csv"}:
             path.unlink()
     if not tables:
@@ -190,16 +202,21 @@ def analyse(
     return tables, skipped
 
 
-def load_results(folder: str | Path) -> dict[str, pl.DataFrame]:
+def load_results(folder: str | Path, *, means: bool = False) -> dict[str, pl.DataFrame]:
     """Read the tables of a run, by analysis.
+
+    Args:
+        folder: Output folder of the run.
+        means: Read the tables of means over languages instead of those of single scores.
 
     Raises:
         IsoglossError: The folder holds no run, or its comparisons have not been made.
     """
     described = Run.read(Path(folder))
     names = [ANALYSES.name_of(type(specs.parse(ANALYSES, a))) for a in described.study["analyses"]]
-    there = [n for n in names if (described.folder / "results" / f"{n}.parquet").exists()]
-    return {n: read(described.folder / "results", n) for n in there or names}
+    results = described.folder / "results"
+    there = [n for n in names if (results / f"{n}.parquet").exists()]
+    return {n: read(results / "means" if means else results, n) for n in there or names}
 
 
 def write_report(output: str | Path, events: Events | None = None) -> Path:
@@ -218,7 +235,7 @@ def write_report(output: str | Path, events: Events | None = None) -> Path:
 
     events = events or Silent()
     described = Run.read(Path(output))
-    made = content(described, load_results(output))
+    made = content(described, load_results(output), load_results(output, means=True))
     charts = [c for section in made.sections for c in section.charts]
     with task(events, "report", len(charts) + 1, "figure"):
         folder = described.folder / "figures"
@@ -245,8 +262,12 @@ def status(folder: str | Path) -> list[UnitStatus]:
     found = []
     for unit in described.units:
         if store.has(unit):
-            lost = len(unit.sentences) - len(store.record(unit)["sentences"])
-            found.append(UnitStatus(unit, "done", f"{lost} sentences left out" if lost else ""))
+            takes = store.record(unit)["takes"]
+            lost = len(unit.sentences) - takes.count(0)
+            less = unit.rows - len(takes) - lost
+            counts = [(lost, "sentences"), (less, "further recordings")]
+            parts = [f"{count} {what} left out" for count, what in counts if count]
+            found.append(UnitStatus(unit, "done", ", ".join(parts)))
         elif failure := store.failure(unit):
             found.append(UnitStatus(unit, "failed", f"{failure['type']}: {failure['message']}"))
         else:

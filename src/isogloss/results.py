@@ -7,10 +7,12 @@ import polars as pl
 
 from isogloss import atomic
 from isogloss.errors import IsoglossError
+from isogloss.similarity.base import FULL
 
 SCHEMA: dict[str, pl.DataType] = {
     "analysis": pl.String(),
     "measure": pl.String(),
+    "control": pl.String(),
     "group": pl.String(),
     "label": pl.String(),
     "position": pl.Int64(),
@@ -22,31 +24,69 @@ SCHEMA: dict[str, pl.DataType] = {
     "modality_b": pl.String(),
     "tap_b": pl.String(),
     "n": pl.Int64(),
+    "covariates": pl.Int64(),
     "score": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "interval": pl.String(),
     "k_a": pl.Int64(),
     "k_b": pl.Int64(),
     "chance": pl.Float64(),
     "null_mean": pl.Float64(),
     "null_sd": pl.Float64(),
     "p_value": pl.Float64(),
+    "p_curve": pl.Float64(),
+    "q_value": pl.Float64(),
     "permutations": pl.Int64(),
+    "best": pl.Float64(),
     "calibrated": pl.Float64(),
     "baseline": pl.Float64(),
+    "details": pl.String(),
     "reason": pl.String(),
     "warnings": pl.String(),
 }
 """Columns of every results table.
 
 ``chance`` is the matched null in closed form and ``null_mean`` by permutation; ``calibrated`` is
-(score − null) / (1 − null) with the permutation null where there is one; ``baseline`` is the
+(score − null) / (best − null) with the permutation null where there is one; ``baseline`` is the
 study's: Gaussian vectors of the same shapes. What could not be computed is NaN, with a ``reason``.
 """
+
+MEANS: dict[str, pl.DataType] = {
+    "analysis": pl.String(),
+    "measure": pl.String(),
+    "control": pl.String(),
+    "group": pl.String(),
+    "label": pl.String(),
+    "position": pl.Int64(),
+    "depth": pl.Float64(),
+    "languages": pl.Int64(),
+    "rows": pl.Int64(),
+    "n": pl.Int64(),
+    "score": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "null": pl.Float64(),
+    "p_value": pl.Float64(),
+    "p_curve": pl.Float64(),
+    "permutations": pl.Int64(),
+    "calibrated": pl.Float64(),
+    "calibrated_low": pl.Float64(),
+    "calibrated_high": pl.Float64(),
+    "baseline": pl.Float64(),
+}
+"""Columns of the tables of means over languages, or pairs of languages."""
+
+PLAIN = ""
+"""The ``control`` of scores from which nothing was taken out."""
 
 MEANING: dict[str, str] = {
     "analysis": "name of the analysis",
     "measure": "the measure with all its options",
+    "control": "what was taken out of both views first: empty for the plain score, else the names "
+    "of the confounds",
     "group": "curve or bar that the row belongs to: `matched` or `all pairs` (cross_modal), `text` "
-    "or `speech` (cross_lingual), the kind of comparison (gaps)",
+    "or `speech` (cross_lingual, noise_ceiling), the kind of comparison (gaps)",
     "label": "place on the x-axis: a tap, or two where text and speech taps differ",
     "position": "order of the places",
     "depth": "relative depth of the place, 0 at the input and 1 at the last layer; that of the "
@@ -58,32 +98,46 @@ MEANING: dict[str, str] = {
     "modality_b": "its modality",
     "tap_b": "its tap",
     "n": "number of sentences compared",
+    "covariates": "confounds taken out; they cost as many sentences of freedom",
     "score": "the similarity",
+    "low": "lower end of the 95 % interval of the score",
+    "high": "its upper end",
+    "interval": "how the interval was found",
     "k_a": "dimensions kept of the first view (`k_x` in Python)",
     "k_b": "dimensions kept of the second view (`k_y` in Python)",
     "chance": "matched null in closed form, NaN for measures without one",
     "null_mean": "matched null by permutation: mean",
     "null_sd": "its standard deviation",
-    "p_value": "share of permutations, the identity counted in, that score at least as high",
+    "p_value": "share of permutations, the identity counted in, that are at least as similar",
+    "p_curve": "the same, corrected for the highest of all places of the curve (Westfall and "
+    "Young's maximum)",
+    "q_value": "p_value after Benjamini and Hochberg, over all rows of the analysis with the same "
+    "measure and control",
     "permutations": "their number",
-    "calibrated": "(score − null) / (1 − null), null by permutation where there is one",
+    "best": "score of a view with itself",
+    "calibrated": "(score − null) / (best − null), null by permutation where there is one",
     "baseline": "Gaussian vectors of the same shapes, the baseline of the study",
+    "details": "further numbers of the measure",
     "reason": "why the score is NaN, else empty",
     "warnings": "what to know before trusting the score",
+    "languages": "number of languages behind the mean",
+    "rows": "number of scores behind it",
+    "null": "mean of the matched nulls",
+    "calibrated_low": "lower end of the 95 % interval of the mean of the calibrated scores",
+    "calibrated_high": "its upper end",
 }
-"""What each column holds, for the documentation."""
+"""What each column holds, for the documentation. In the tables of means ``score``, ``calibrated``
+and ``baseline`` are means, ``low`` and ``high`` the ends of a jackknife interval over languages,
+and the p-values those of the mean."""
 
 NULL = pl.when(pl.col("permutations") > 0).then("null_mean").otherwise("chance")
 """The chance level to show: by permutation where there is one, else in closed form."""
 
 
-FULL = 1 - 1e-9
-"""A chance level from which on nothing can be above chance."""
-
-
 def calibrate(value: pl.Expr, null: pl.Expr) -> pl.Expr:
-    """(value − null) / (1 − null), NaN where chance leaves no room above it."""
-    return pl.when(null <= FULL).then((value - null) / (1 - null)).otherwise(float("nan"))
+    """(value − null) / (best − null), NaN where chance leaves no room above it."""
+    room = pl.col("best") - null
+    return pl.when(room.abs() > FULL).then((value - null) / room).otherwise(float("nan"))
 
 
 def write(frame: pl.DataFrame, folder: Path, name: str) -> list[Path]:

@@ -5,6 +5,7 @@ which options a number was computed.
 """
 
 import re
+from inspect import get_annotations
 from typing import Any, TypeVar
 
 import yaml
@@ -47,7 +48,9 @@ def write(registry: Registry[S], part: S, *, defaults: bool = True) -> str:
     """The line of a part, with all its options or only those that are not at their default."""
     name = registry.name_of(type(part))
     options = part.model_dump(mode="json", exclude_defaults=not defaults)
-    inside = ", ".join(f"{k}={_plain(v)}" for k, v in options.items())
+    # A part's own options before those that it shares with others of its kind.
+    order = {k: None for c in type(part).__mro__ for k in get_annotations(c)}
+    inside = ", ".join(f"{k}={_plain(options[k])}" for k in order if k in options)
     return f"{name}({inside})" if inside else name
 
 

@@ -1,18 +1,19 @@
 """The study: one frozen description that is the YAML file, the command line and the Python call."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SerializeAsAny
 
 from isogloss import specs
 from isogloss.analyses import ANALYSES, Analysis
+from isogloss.confounds import DEFAULT
 from isogloss.corpora import CORPORA, CorpusSource
 from isogloss.errors import StudyError
 from isogloss.models import MODELS, ModelSource
 from isogloss.registry import Registry
-from isogloss.settings import Settings, check_keys, setting
+from isogloss.settings import Names, Settings, check_keys, setting
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 
@@ -94,6 +95,19 @@ class Study(Settings):
     permutations: int = setting(
         100, role="analysis", ge=0, help="Shuffles of the sentences behind each p-value; 0: none."
     )
+    confounds: Names = setting(
+        DEFAULT,
+        role="analysis",
+        help="Properties of the sentences to take out of both views for a second score beside the "
+        "plain one: characters, tokens, seconds, gender or a column of the corpus; [] for none.",
+    )
+    interval: Literal["none", "jackknife", "subsampling", "utterances"] = setting(
+        "jackknife",
+        role="analysis",
+        help="How the 95 % interval of a score is found: over sentences (jackknife, subsampling), "
+        "over other recordings of the same sentences (utterances, which needs corpus.recordings "
+        "of 2 or more), or not at all (none).",
+    )
     seed: int = setting(
         0,
         role="identity",
@@ -119,6 +133,12 @@ class Study(Settings):
         role="runtime",
         ge=0,
         help="Threads that prepare inputs and compare views; 0: one a core.",
+    )
+    memory: float = setting(
+        1.0,
+        role="runtime",
+        gt=0,
+        help="GiB that views may take while they are compared; with less, some are read again.",
     )
 
     @classmethod

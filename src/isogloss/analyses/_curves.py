@@ -1,13 +1,16 @@
 """Parts that the analyses of curves over taps share: subsets of sentences, axes, lines."""
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 from isogloss import specs
 from isogloss.charts import Axis, Line
-from isogloss.results import NULL, calibrate
+from isogloss.results import NULL, PLAIN, calibrate
+from isogloss.similarity.intervals import Interval, languages
 from isogloss.similarity.measures import MEASURES
 
 SentenceRule = Literal["smallest", "shared", "all"]
@@ -52,28 +55,47 @@ def y_axis(measure: str, calibrated: bool) -> Axis:
     name = part.info.title + bracket + options
     if calibrated:
         return Axis(f"calibrated {name} (0 = chance)")
-    return Axis(f"{name} (0 to 1)", range=(0.0, 1.0))
+    low, high = part.info.range
+    span = (low, high) if (low, high) == (0.0, 1.0) else None
+    ends = (
+        f"{low:g} to {high:g}" if np.isfinite([low, high]).all() else f"{part.info.best:g} = same"
+    )
+    return Axis(f"{name} ({ends})", range=span)
+
+
+def split(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The plain scores, and those without confounds."""
+    return frame.filter(control=PLAIN), frame.filter(pl.col("control") != PLAIN)
 
 
 def curve(
     frame: pl.DataFrame, axis: Axis, name: str, *, colour: int, calibrated: bool, count: str
 ) -> Line:
-    """The mean over rows at each place, with the range from the lowest to the highest row."""
+    """The mean over rows at each place, with its 95 % interval over languages."""
     value = "calibrated" if calibrated else "score"
     table = _by_place(frame, pl.col(value))
-    hover = tuple(
-        _hover(frame.filter(label=r["label"], depth=r["depth"]), r, value, count)
-        for r in table.iter_rows(named=True)
-    )
+    hover, low, high = [], [], []
+    for r in table.iter_rows(named=True):
+        rows = frame.filter(label=r["label"], depth=r["depth"])
+        interval = languages(
+            rows["language_a"].to_list(), rows["language_b"].to_list(), rows[value].to_numpy()
+        )
+        low.append(interval.low)
+        high.append(interval.high)
+        hover.append(_hover(rows, r, value, count, interval))
+    known = not np.isnan(low).all()
     return Line(
         name,
         _x(table, axis),
         tuple(table["mean"]),
-        tuple(table["low"]),
-        tuple(table["high"]),
-        hover,
+        tuple(low) if known else None,
+        tuple(high) if known else None,
+        tuple(hover),
         colour=colour,
     )
+
+
+BANDS = "Bands are 95 % intervals of the mean, by a jackknife over languages. "
 
 
 def references(frame: pl.DataFrame, axis: Axis, *, calibrated: bool) -> list[Line]:
@@ -98,7 +120,7 @@ def reading(calibrated: bool) -> str:
     """What the reference lines and the scale mean, for captions."""
     if calibrated:
         return (
-            "Calibrated: (score − chance) / (1 − chance), with the matched null (the same views "
+            "Calibrated: (score − chance) / (best − chance), with the matched null (the same views "
             "with the sentences shuffled) as chance, dashed at 0. Dotted: the study's baseline, "
             "Gaussian vectors of the same shape, on the same scale."
         )
@@ -108,13 +130,23 @@ def reading(calibrated: bool) -> str:
     )
 
 
+def taken_out(controlled: pl.DataFrame) -> str:
+    """What the curves without confounds are, for captions."""
+    if controlled.is_empty():
+        return ""
+    return (
+        f"A second curve has {controlled['control'][0]} taken out of both views by linear "
+        "regression before the cut. "
+    )
+
+
 def shown(value: float | None) -> str:
     """A score in a sentence.
 
     >>> shown(0.5), shown(None)
     ('0.50', 'undefined')
     """
-    return "undefined" if value is None else f"{round(value, 2) + 0.0:.2f}"
+    return "undefined" if value is None or isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
 def nan_free(column: str) -> pl.Expr:
@@ -136,7 +168,9 @@ def _x(table: pl.DataFrame, axis: Axis) -> tuple[str, ...] | tuple[float, ...]:
     return tuple(table["label" if axis.categories else "depth"])
 
 
-def _hover(rows: pl.DataFrame, place: dict[str, Any], value: str, count: str) -> str:
+def _hover(
+    rows: pl.DataFrame, place: dict[str, Any], value: str, count: str, interval: Interval
+) -> str:
     usable = rows.filter(pl.col(value).is_not_nan())
     taps = ", ".join(
         f"{a} {ta} and {b} {tb}" if (a, ta) != (b, tb) else f"{a} {ta}"
@@ -155,6 +189,7 @@ def _hover(rows: pl.DataFrame, place: dict[str, Any], value: str, count: str) ->
         [
             taps,
             f"mean {place['mean']:.3f} over {usable.height} {count}",
+            *([] if isnan(interval.low) else [f"95 % {interval.low:.3f} to {interval.high:.3f}"]),
             f"lowest {low}, highest {high}",
             f"N {_span(usable, 'n')}, kept dimensions {_span(usable, 'k_a')} "
             f"and {_span(usable, 'k_b')}",

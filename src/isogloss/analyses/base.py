@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import polars as pl
@@ -37,6 +37,12 @@ class Comparison:
     position: int
     depth: float
     """Relative depth of that place, 0 to 1."""
+    takes_a: tuple[int, ...] | None = None
+    """Which recording of each sentence the first view uses; None for the first of each."""
+    takes_b: tuple[int, ...] | None = None
+    """The same for the second view."""
+    interval: bool = True
+    """Whether an interval over sentences is wanted for this row."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,15 @@ class Contents:
     """What a store holds for a study: sentence ids per unit, taps, and which taps go together."""
 
     sentences: dict[tuple[str, Modality], tuple[str, ...]]
-    """(language, modality) -> ids, in order."""
+    """(language, modality) -> ids, in order, each once however many recordings it has."""
     taps: dict[Modality, tuple[tuple[str, float], ...]]
     """Modality -> (tap, relative depth) in order."""
     pairs: tuple[TapPair, ...]
+    speakers: dict[tuple[str, Modality], dict[str, tuple[str | None, ...]]] = field(
+        default_factory=dict
+    )
+    """(language, modality) -> sentence id -> speaker of each of its recordings, in order of takes;
+    None where the corpus does not say who speaks."""
 
     def languages(self, *modalities: Modality) -> list[str]:
         """Languages for which all the given modalities are there."""
@@ -82,9 +93,12 @@ class Analysis(Settings, ABC):
         """List what must be compared. Pure: nothing is read or computed."""
 
     @abstractmethod
-    def summarise(self, frame: pl.DataFrame) -> Summary:
+    def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Describe the scores of one measure: findings, charts and tables.
 
         Args:
-            frame: Rows of this analysis for one measure, with the columns of ``results.SCHEMA``.
+            frame: Rows of this analysis for one measure, with the columns of ``results.SCHEMA``:
+                the plain scores (``control`` is empty), and those without confounds if any are to
+                be taken out.
+            means: Their means over languages, with the columns of ``results.MEANS``.
         """

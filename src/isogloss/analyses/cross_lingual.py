@@ -7,6 +7,7 @@ from typing import ClassVar
 import polars as pl
 
 from isogloss.analyses._curves import (
+    BANDS,
     SENTENCES_HELP,
     SentenceRule,
     curve,
@@ -14,7 +15,9 @@ from isogloss.analyses._curves import (
     reading,
     references,
     shown,
+    split,
     subsets,
+    taken_out,
     x_axis,
     y_axis,
 )
@@ -32,6 +35,12 @@ class CrossLingual(Analysis):
     question: ClassVar[str] = "How alike are translations inside the model, written and spoken?"
 
     sentences: SentenceRule = setting("smallest", role="analysis", help=SENTENCES_HELP)
+    intervals: bool = setting(
+        False,
+        role="analysis",
+        help="Find the interval of every pair too, some twenty times the work; that of their mean "
+        "is always found.",
+    )
 
     def comparisons(self, contents: Contents) -> Iterable[Comparison]:
         """One per pair of languages, modality and tap; one N for both modalities."""
@@ -51,15 +60,18 @@ class CrossLingual(Analysis):
                     tap,
                     position,
                     depth,
+                    interval=self.intervals,
                 )
 
-    def summarise(self, frame: pl.DataFrame) -> Summary:
+    def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Figure 3, raw and calibrated."""
-        charts = tuple(_figure(frame, calibrated) for calibrated in (False, True))
-        return Summary(_findings(frame), charts, (("By language and modality", _table(frame)),))
+        plain, controlled = split(frame)
+        charts = tuple(_figure(plain, controlled, calibrated) for calibrated in (False, True))
+        findings = (*_findings(plain), *_controlled(means))
+        return Summary(findings, charts, (("By language and modality", _table(plain)),))
 
 
-def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
+def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> Chart:
     axis, y = x_axis(frame), y_axis(frame["measure"][0], calibrated)
 
     def lines(modality: str) -> list[Line]:
@@ -70,7 +82,21 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         drawn = curve(
             rows, axis, modality, colour=colour, calibrated=calibrated, count="language pairs"
         )
-        return [drawn, *references(rows, axis, calibrated=calibrated)]
+        lines = [drawn, *references(rows, axis, calibrated=calibrated)]
+        without = controlled.filter(group=modality)
+        if not without.is_empty():
+            lines.insert(
+                1,
+                curve(
+                    without,
+                    axis,
+                    f"{modality}, confounds taken out",
+                    colour=colour + 2,
+                    calibrated=calibrated,
+                    count="language pairs",
+                ),
+            )
+        return lines
 
     panels = [
         Panel(_heading(frame, modality), _own(axis, found), y, tuple(found))
@@ -82,7 +108,7 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         "cross_lingual_calibrated" if calibrated else "cross_lingual",
         f"Language against language over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{frame['measure'][0]}) between the same sentences in two "
-        "languages, over all pairs of languages. Bands reach from the lowest to the highest pair. "
+        f"languages, over all pairs of languages. {BANDS}{taken_out(controlled)}"
         + reading(calibrated),
         tuple(panels),
         columns=len(panels),
@@ -135,6 +161,22 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
             f"similarity {text:.2f} against {speech:.2f}, where 0 is chance.",
         )
     return tuple(found) or ("No cross-lingual score is defined.",)
+
+
+def _controlled(means: pl.DataFrame) -> list[str]:
+    """What is left at the last tap of each modality without confounds."""
+    found = []
+    for modality in MODALITIES:
+        rows = means.filter(group=modality).sort("depth", "position")
+        plain, without = split(rows)
+        if without.is_empty() or plain.is_empty():
+            continue
+        before, after = plain.row(-1, named=True), without.row(-1, named=True)
+        found.append(
+            f"Without {after['control']}, calibrated similarity in {modality} at {after['label']} "
+            f"is {shown(after['calibrated'])} instead of {shown(before['calibrated'])}."
+        )
+    return found
 
 
 def _table(frame: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from isogloss.analyses._curves import (
+    BANDS,
     SENTENCES_HELP,
     SentenceRule,
     curve,
@@ -15,7 +16,9 @@ from isogloss.analyses._curves import (
     reading,
     references,
     shown,
+    split,
     subsets,
+    taken_out,
     x_axis,
     y_axis,
 )
@@ -67,18 +70,20 @@ class CrossModal(Analysis):
                     depth,
                 )
 
-    def summarise(self, frame: pl.DataFrame) -> Summary:
+    def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Figure 2, raw and calibrated, and the map of all pairs of taps if there is one."""
-        matched, grid = frame.filter(group=_MATCHED), frame.filter(group=_GRID)
+        plain, controlled = split(frame.filter(group=_MATCHED))
+        grid, _ = split(frame.filter(group=_GRID))
         charts = [] if grid.is_empty() else [_map(grid)]
-        if matched.is_empty():
+        if plain.is_empty():
             finding = "The taps that were read form no matched pair; only the map of all pairs is."
             return Summary((finding,), tuple(charts))
-        charts = [*(_figure(matched, calibrated) for calibrated in (False, True)), *charts]
-        return Summary(_findings(matched), tuple(charts), (("By language", _table(matched)),))
+        charts = [*(_figure(plain, controlled, c) for c in (False, True)), *charts]
+        findings = (*_findings(plain), *_of_means(means.filter(group=_MATCHED)))
+        return Summary(findings, tuple(charts), (("By language", _table(plain, controlled)),))
 
 
-def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
+def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> Chart:
     axis, measure = x_axis(frame), frame["measure"][0]
     level = {code: language.resource for code, language in languages().items()}
     frame = frame.with_columns(level=pl.col("language_a").replace_strict(level, default="unknown"))
@@ -98,15 +103,18 @@ def _figure(frame: pl.DataFrame, calibrated: bool) -> Chart:
         for i, name in enumerate(RESOURCE_LEVELS)
         if not (rows := frame.filter(level=name)).is_empty()
     ]
+    overall = [draw(frame, "mean", 0)]
+    if not controlled.is_empty():
+        overall.append(draw(controlled, "mean, confounds taken out", len(RESOURCE_LEVELS) + 1))
     what = "calibrated, " if calibrated else ""
     return Chart(
         "cross_modal_calibrated" if calibrated else "cross_modal",
         f"Speech against text over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between the speech and the text of the same sentences, "
-        f"over {count} languages (left) and by resource level (right). Bands reach from the lowest "
-        f"to the highest language. {reading(calibrated)}",
+        f"over {count} languages (left) and by resource level (right). {BANDS}"
+        f"{taken_out(controlled)}{reading(calibrated)}",
         (
-            panel(f"All languages ({count})", [draw(frame, "mean", 0)]),
+            panel(f"All languages ({count})", overall),
             panel("By resource level", by_level),
         ),
         emphasis="speech after the length adaptor",
@@ -186,10 +194,10 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
             score=nan_free("score").mean(),
             null=NULL.fill_nan(None).mean(),
             calibrated=nan_free("calibrated").mean(),
-            above=(nan_free("p_value") <= _LEVEL).sum(),
+            above=(nan_free("q_value") <= _LEVEL).sum(),
             finest=(1 / (pl.col("permutations") + 1)).max(),
             languages=nan_free("score").count(),
-            tested=nan_free("p_value").count(),
+            tested=nan_free("q_value").count(),
         )
         .sort("depth", "position")
     )
@@ -206,7 +214,7 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
     if last["tested"] and last["finest"] <= _LEVEL:
         found.append(
             f"At the last tap {last['above']} of {last['tested']} languages lie above their "
-            "permutation null (p ≤ .05, one test a language, not corrected for their number)."
+            "permutation null (false discovery rate .05 over all languages and taps)."
         )
     if last["calibrated"] is None:
         found.append("Nothing can be above chance here: too few sentences for the dimensions kept.")
@@ -218,23 +226,55 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _table(frame: pl.DataFrame) -> pl.DataFrame:
+def _of_means(means: pl.DataFrame) -> list[str]:
+    """What can be said of the mean over languages: where it is above chance, and what is left."""
+    plain, without = (m.sort("depth", "position") for m in split(means))
+    found = []
+    tested = plain.filter(pl.col("p_curve").is_not_nan())
+    if tested.height and 1 / (1 + tested["permutations"][0]) <= _LEVEL:
+        above = tested.filter(pl.col("p_curve") <= _LEVEL).height
+        found.append(
+            f"The mean over languages lies above chance at {above} of {tested.height} places "
+            "(p ≤ .05, corrected for the highest of all places)."
+        )
+    if without.height and plain.height:
+        first, last = without.row(0, named=True), without.row(-1, named=True)
+        before = plain.row(-1, named=True)
+        found.append(
+            f"Without {last['control']}, calibrated similarity is {shown(first['calibrated'])} at "
+            f"the first and {shown(last['calibrated'])} at the last tap (with them "
+            f"{shown(before['calibrated'])} there)."
+        )
+    return found
+
+
+def _table(frame: pl.DataFrame, controlled: pl.DataFrame) -> pl.DataFrame:
     names = {code: language.name for code, language in languages().items()}
     levels = {code: language.resource for code, language in languages().items()}
-    return frame.sort("language_a", "depth", "position").select(
-        language=pl.col("language_a"),
-        name=pl.col("language_a").replace_strict(names, default=None),
-        resource=pl.col("language_a").replace_strict(levels, default=None),
-        text="tap_a",
-        speech="tap_b",
-        N="n",
-        score="score",
-        chance=NULL,
-        calibrated="calibrated",
-        p="p_value",
-        k_text="k_a",
-        k_speech="k_b",
-        baseline="baseline",
-        reason="reason",
-        warnings="warnings",
+    place = ["language_a", "tap_a", "tap_b", "position"]
+    left = controlled.select(*place, controlled="calibrated", controlled_q="q_value")
+    return (
+        frame.sort("language_a", "depth", "position")
+        .join(left, on=place, how="left", maintain_order="left")
+        .select(
+            language=pl.col("language_a"),
+            name=pl.col("language_a").replace_strict(names, default=None),
+            resource=pl.col("language_a").replace_strict(levels, default=None),
+            text="tap_a",
+            speech="tap_b",
+            N="n",
+            score="score",
+            low="low",
+            high="high",
+            chance=NULL,
+            calibrated="calibrated",
+            p="p_value",
+            q="q_value",
+            **{"without confounds": "controlled", "its q": "controlled_q"},
+            k_text="k_a",
+            k_speech="k_b",
+            baseline="baseline",
+            reason="reason",
+            warnings="warnings",
+        )
     )

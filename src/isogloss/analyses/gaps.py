@@ -1,17 +1,19 @@
 """Modality gap against language gap for each language at the last tap (section 3.3, Figure 5)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 
+from isogloss import specs
 from isogloss.analyses._curves import (
     SENTENCES_HELP,
     SentenceRule,
     nan_free,
     shown,
+    split,
     subsets,
     y_axis,
 )
@@ -20,9 +22,11 @@ from isogloss.charts import Axis, Chart, Line, Marks, Panel
 from isogloss.languages import RESOURCE_LEVELS, languages
 from isogloss.results import NULL, calibrate
 from isogloss.settings import setting
+from isogloss.similarity.measures import MEASURES
 
 MODAL, TEXT, SPEECH = "cross-modal", "cross-lingual text", "cross-lingual speech"
 _KINDS = (MODAL, TEXT, SPEECH)
+_CONTROLLED = "larger gap (confounds taken out)"
 _TIE = 1e-9
 _SIDE_BY_SIDE = 16
 """Languages that two panels in one row have room for."""
@@ -56,23 +60,36 @@ class Gaps(Analysis):
         for (a, b, kind), sentences in zip(wanted, subsets(own, self.sentences), strict=True):
             yield Comparison(a, b, sentences, kind, last.label, 0, last.depth)
 
-    def summarise(self, frame: pl.DataFrame) -> Summary:
+    def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Figure 5, raw and calibrated, and which gap is the larger for each language."""
-        table = by_language(frame)
+        plain, controlled = split(frame)
+        table = by_language(plain)
+        verdicts = ["larger gap", "larger gap (calibrated)"]
+        if not controlled.is_empty():
+            left = by_language(controlled).select(
+                "language", pl.col("larger gap (calibrated)").alias(_CONTROLLED)
+            )
+            table = table.join(left, on="language", how="left", maintain_order="left")
+            verdicts.append(_CONTROLLED)
         compact = table.select(
             "language",
             "resource",
-            "larger gap",
-            "larger gap (calibrated)",
+            *verdicts,
             N=f"{MODAL} N",
-            **{"cross-modal": MODAL, "chance": f"{MODAL} chance"},
+            **{
+                "cross-modal": MODAL,
+                "low": f"{MODAL} low",
+                "high": f"{MODAL} high",
+                "chance": f"{MODAL} chance",
+            },
             **{
                 f"{short} {what or 'mean'}": f"{kind} {what}".strip()
                 for short, kind in (("text", TEXT), ("speech", SPEECH))
                 for what in ("", "lowest", "highest", "chance")
             },
         )
-        return Summary(_findings(table), (_figure(frame, table),), (("By language", compact),))
+        chart = _figure(plain, table)
+        return Summary(_findings(table, verdicts), (chart,), (("By language", compact),))
 
 
 def by_language(frame: pl.DataFrame) -> pl.DataFrame:
@@ -88,6 +105,7 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
     both = pl.concat([frame, turned.select(frame.columns)]).with_columns(
         NULL.alias("null"), calibrate(pl.col("baseline"), NULL).alias("baseline calibrated")
     )
+    larger = specs.parse(MEASURES, frame["measure"][0]).info.larger_is_more_similar
     level = {code: x.resource for code, x in languages().items()}
     rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
     table = both.select(
@@ -108,6 +126,8 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
                 nan_free("calibrated").min().alias(f"{kind} calibrated lowest"),
                 nan_free("calibrated").max().alias(f"{kind} calibrated highest"),
                 pl.col("n").min().alias(f"{kind} N"),
+                nan_free("low").mean().alias(f"{kind} low"),
+                nan_free("high").mean().alias(f"{kind} high"),
                 nan_free("score").count().alias(f"{kind} partners"),
             ),
             on="language",
@@ -115,7 +135,10 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
         )
 
     def verdict(suffix: str) -> pl.Expr:
-        own, best = pl.col(f"{MODAL}{suffix}"), pl.col(f"{TEXT}{suffix} highest")
+        # A calibrated score is larger for what is more similar, whatever the measure.
+        rising = larger or suffix
+        own = pl.col(f"{MODAL}{suffix}") * (1 if rising else -1)
+        best = pl.col(f"{TEXT}{suffix} highest") if rising else -pl.col(f"{TEXT} lowest")
         return (
             pl.when(own.is_null() | best.is_null())
             .then(None)
@@ -150,13 +173,17 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
         return tuple(float("nan") if v is None else float(v) for v in table[name])
 
     def marks(kind: str, colour: int, suffix: str) -> Marks:
-        ranged = kind != MODAL
+        ends = ("low", "high") if kind == MODAL else (f"{suffix} lowest", f"{suffix} highest")
+        low: tuple[float, ...] | None = column(f"{kind} {ends[0].strip()}")
+        high: tuple[float, ...] | None = column(f"{kind} {ends[1].strip()}")
+        if kind == MODAL and (suffix or np.isnan(low or ()).all()):
+            low = high = None
         return Marks(
             kind,
             names,
             column(f"{kind}{suffix}"),
-            column(f"{kind}{suffix} lowest") if ranged else None,
-            column(f"{kind}{suffix} highest") if ranged else None,
+            low,
+            high,
             tuple(_hover(r, kind, suffix) for r in table.iter_rows(named=True)),
             colour=colour,
         )
@@ -192,9 +219,10 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
         "gaps",
         "Modality gap against language gap",
         f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
-        "(cross-modal), and its text and its speech to those of every other language (mean, and "
-        "range over the partners). Raw scores stand beside the matched null of each kind (hollow); "
-        "calibrated ones are (score − chance) / (1 − chance). Dotted: the study's Gaussian "
+        "(cross-modal, with its 95 % interval), and its text and its speech to those of every "
+        "other language (mean, and range over the partners). Raw scores stand beside the matched "
+        "null of each kind (hollow); "
+        "calibrated ones are (score − chance) / (best − chance). Dotted: the study's Gaussian "
         "baseline of each kind. A cross-modal point under the top of the text range means that the "
         "modality gap is the larger one.",
         (
@@ -218,17 +246,29 @@ def _hover(row: dict[str, Any], kind: str, suffix: str) -> str:
     return "\n".join(lines)
 
 
-def _findings(table: pl.DataFrame) -> tuple[str, ...]:
+def _findings(table: pl.DataFrame, verdicts: Sequence[str]) -> tuple[str, ...]:
+    names = {"larger gap": "raw", "larger gap (calibrated)": "calibrated"}
     found = []
-    for column, name in (("larger gap", "raw"), ("larger gap (calibrated)", "calibrated")):
-        verdicts = table[column].drop_nulls()
-        if verdicts.is_empty():
+    for column in verdicts:
+        given = table[column].drop_nulls()
+        if given.is_empty():
             continue
-        count = {v: int((verdicts == v).sum()) for v in ("modality", "language", "neither")}
+        name = names.get(column, "calibrated, without confounds,")
+        count = {v: int((given == v).sum()) for v in ("modality", "language", "neither")}
         text = (
             f"By {name} scores the modality gap is the larger one for {count['modality']} of "
-            f"{len(verdicts)} languages (some other language's text is more similar to their text "
+            f"{len(given)} languages (some other language's text is more similar to their text "
             f"than their own speech is), and the language gap for {count['language']}"
         )
         found.append(f"{text}; {count['neither']} tie." if count["neither"] else f"{text}.")
+    known = table.drop_nulls([f"{MODAL} low", f"{TEXT} highest"])
+    if known.height:
+        apart = known.filter(
+            (pl.col(f"{MODAL} high") < pl.col(f"{TEXT} highest"))
+            | (pl.col(f"{MODAL} low") > pl.col(f"{TEXT} highest"))
+        ).height
+        found.append(
+            f"For {apart} of {known.height} languages the raw comparison is clear: the interval of "
+            "their cross-modal score leaves out that of the most similar language's text."
+        )
     return tuple(found) or ("No comparison of the two gaps is defined.",)

@@ -88,6 +88,7 @@ def plan(
                 "language": u.language,
                 "modality": u.modality,
                 "sentences": len(u.sentences),
+                "further_recordings": u.further,
                 "taps": list(u.taps),
                 "bytes": planned.bytes(u),
                 "done": u not in pending,
@@ -98,12 +99,13 @@ def plan(
         return 0
     show_table(
         f"{study.model.title()} on {planned.selection.corpus.name}",
-        ["language", "modality", "sentences", "taps", "size", "state"],
+        ["language", "modality", "sentences", "further recordings", "taps", "size", "state"],
         [
             [
                 u.language,
                 u.modality,
                 str(len(u.sentences)),
+                str(u.further),
                 str(len(u.taps)),
                 size(planned.bytes(u)),
                 "pending" if u in pending else "done",
@@ -118,8 +120,9 @@ def plan(
     for group in grouped(planned.selection.dropped):
         ids = choices(group.sentences, 6)
         print(f"left out: {group.language} {group.modality}, sentence {ids}: {group.reason}")
+    more = f" and {found.further} further recordings" if found.further else ""
     print(
-        f"{found.pending} of {found.units} units to make; {found.sentences} sentences, "
+        f"{found.pending} of {found.units} units to make; {found.sentences} sentences{more}, "
         f"{found.hours:.1f} h of speech, {size(found.bytes)} of activations"
     )
     if found.pending:
@@ -149,6 +152,7 @@ def status(
                 "modality": s.unit.modality,
                 "state": s.state,
                 "sentences": len(s.unit.sentences),
+                "further_recordings": s.unit.further,
                 "detail": s.detail,
             }
             for s in found
@@ -157,9 +161,16 @@ def status(
         return 1 if failed else 0
     show_table(
         "",
-        ["language", "modality", "sentences", "state", "detail"],
+        ["language", "modality", "sentences", "further recordings", "state", "detail"],
         [
-            [s.unit.language, s.unit.modality, str(len(s.unit.sentences)), s.state, s.detail]
+            [
+                s.unit.language,
+                s.unit.modality,
+                str(len(s.unit.sentences)),
+                str(s.unit.further),
+                s.state,
+                s.detail,
+            ]
             for s in found
         ],
     )

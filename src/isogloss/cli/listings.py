@@ -146,19 +146,21 @@ def show(
     /,
     *,
     languages: Annotated[str, Parameter(help="Only these languages, comma-separated.")] = "",
+    recordings: Annotated[int, Parameter(help="Use up to so many recordings of a sentence.")] = 1,
     seed: Annotated[int, Parameter(help="Seed of the choice among several recordings.")] = 0,
 ) -> None:
     """Count sentences, hours, duplicates and common sentences of a corpus."""
     named: dict[str, Any] = {"languages": languages} if languages else {}
     if where not in CORPORA.names() and Path(where).suffix:
         named["path"], where = where, "manifest"
-    source = CORPORA.get(where)(**named)
+    source = CORPORA.get(where)(**named, recordings=recordings)
     corpus = source.load()
     selection = select(
         corpus,
         languages=source.languages,
         modalities=source.modalities,
         sentences=source.sentences,
+        recordings=source.recordings,
         seed=seed,
     )
     found = summary(selection)
@@ -181,10 +183,10 @@ def _summary(found: Summary) -> None:
     show_table(
         "",
         ["language", "text", "speech", "both", "hours", "duplicates", "further recordings",
-         "unreadable"],
+         "not chosen", "unreadable"],
         [
             [x.language, str(x.text), str(x.speech), str(x.both), f"{x.hours:.2f}",
-             str(x.duplicates), str(x.extra), str(x.unreadable)]
+             str(x.duplicates), str(x.further), str(x.extra), str(x.unreadable)]
             for x in found.languages
         ],
     )  # fmt: skip

@@ -16,6 +16,8 @@ from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
 from isogloss.results import safe_csv
 from isogloss.runs import Run
+from isogloss.sensitivity import findings, read_table
+from isogloss.sensitivity.figure import chart
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store
 from isogloss.study import as_yaml
@@ -24,8 +26,14 @@ _EXAMPLES = 8
 _NUMBER = re.compile(r"\b\d+\b")
 
 
-def content(run: Run, tables: dict[str, pl.DataFrame]) -> Report:
-    """Describe a run as a report."""
+def content(run: Run, tables: dict[str, pl.DataFrame], means: dict[str, pl.DataFrame]) -> Report:
+    """Describe a run as a report.
+
+    Args:
+        run: What was done.
+        tables: Analysis -> its scores.
+        means: Analysis -> their means over languages.
+    """
     store = run.store()
     sections = []
     for line in run.study["analyses"]:
@@ -34,9 +42,12 @@ def content(run: Run, tables: dict[str, pl.DataFrame]) -> Report:
         if name not in tables:
             continue
         for measure, frame in tables[name].group_by("measure", maintain_order=True):
-            summary = analysis.summarise(frame)
+            summary = analysis.summarise(frame, means[name].filter(measure=measure[0]))
             several = len(run.study["measures"]) > 1
             sections.append(_section(run, analysis, str(measure[0]), summary, several))
+    varied = read_table(run.folder)
+    if varied is not None:
+        sections.append(_varied(run, varied))
     return Report(
         title=run.study["title"] or f"{run.model['title']} on {run.corpus['name']}",
         subtitle="Where languages and modalities meet inside a speech-text model",
@@ -48,21 +59,39 @@ def content(run: Run, tables: dict[str, pl.DataFrame]) -> Report:
         environment=tuple(_environment(run)),
         notes=tuple(_notes(run, store)),
         downloads=tuple(
-            Download(f"{name}.csv", "text/csv", safe_csv(frame)) for name, frame in tables.items()
+            Download(f"{name}{what}.csv", "text/csv", safe_csv(frame))
+            for what, found in (("", tables), ("-means", means))
+            for name, frame in found.items()
         ),
     )
 
 
-def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: bool) -> Section:
+def _varied(run: Run, frame: pl.DataFrame) -> Section:
+    figure = chart(frame)
+    return Section(
+        title="Sensitivity",
+        text="\n\n".join(
+            ["How far does the conclusion depend on the choices behind it?", *findings(frame)]
+        ),
+        charts=(replace(figure, notes=(*figure.notes, *_marks(run))),),
+        tables=(table("All variants", frame),),
+    )
+
+
+def _marks(run: Run) -> list[str]:
     marks = []
     if run.model["untrained"]:
         marks.append("untrained model: random weights")
     if run.corpus["synthetic_speech"]:
         marks.append("synthetic speech")
+    return marks
+
+
+def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: bool) -> Section:
     short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
     suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
     charts = tuple(
-        replace(c, name=c.name + suffix, notes=(*c.notes, *marks)) for c in summary.charts
+        replace(c, name=c.name + suffix, notes=(*c.notes, *_marks(run))) for c in summary.charts
     )
     return Section(
         title=f"{analysis.title}: {short}" if several else analysis.title,
@@ -93,7 +122,7 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
                 "warning",
                 "The weights of this model are random: nothing was ever learned. The figures show "
                 "what the method gives for a model that knows nothing, not a finding. Scores above "
-                "chance are what any network passes on of its input, such as a sentence's length.",
+                "chance are what any network passes on of its input: letters, sounds, length.",
             )
         )
     if run.corpus["synthetic_speech"]:
@@ -158,8 +187,8 @@ def _counts(run: Run, store: Store) -> Table:
         used, length = 0, None
         if store.has(unit):
             record = store.record(unit)
-            used = len(record["sentences"])
-            length = round(sum(record["lengths"]) / max(used, 1))
+            used = record["takes"].count(0)
+            length = round(sum(record["lengths"]) / max(len(record["lengths"]), 1))
         rows.append(
             (
                 unit.language,

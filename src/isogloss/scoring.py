@@ -1,0 +1,301 @@
+"""Score the comparisons of one place: load the views, compare in threads, describe each score."""
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isogloss import confounds, specs
+from isogloss.analyses.base import Comparison, ViewKey
+from isogloss.corpora.base import Modality
+from isogloss.results import PLAIN, SCHEMA
+from isogloss.similarity import intervals
+from isogloss.similarity.base import Measure, Score, Shuffles, undefined
+from isogloss.similarity.measures import MEASURES
+from isogloss.similarity.partial import Nuisance, nuisance
+from isogloss.store import Store, Unit
+from isogloss.takes import RowIndex
+
+PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
+"""Columns of a chunk: those of the results, and every score of the null."""
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all comparisons of a run share."""
+
+    permutations: int
+    seed: int
+    confounds: tuple[str, ...]
+    interval: str
+    jobs: int = 0
+    """Threads; 0: one per core. Does not change any number."""
+    memory: float = 1.0
+    """GiB for prepared views. Does not change any number."""
+
+    @property
+    def identity(self) -> list[Any]:
+        """What the numbers depend on."""
+        return [self.permutations, self.seed, list(self.confounds), self.interval]
+
+    @property
+    def workers(self) -> int:
+        """Number of threads."""
+        return self.jobs or os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _View:
+    prepared: Any
+    width: int
+
+
+class Scorer:
+    """Scores comparisons of stored views by one measure.
+
+    Args:
+        measure: With what.
+        store: Where the activations are.
+        units: The committed unit of each language and modality.
+        options: What all comparisons share.
+        pool: Threads to work in.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        store: Store,
+        units: Mapping[tuple[str, Modality], Unit],
+        options: Options,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.measure, self.store, self.units = measure, store, units
+        self.options, self.pool = options, pool
+        self.line = specs.write(MEASURES, measure)
+        self._views: OrderedDict[ViewKey, _View] = OrderedDict()
+        self._index: dict[tuple[str, Modality], RowIndex] = {}
+        self._nuisance: dict[Any, tuple[Nuisance | None, str, str]] = {}
+        self._known = confounds.available(store.record(u) for u in units.values())
+
+    def score(self, chunk: Sequence[Comparison]) -> pl.DataFrame:
+        """One row per comparison, and one more if confounds are to be taken out."""
+        rows: dict[int, list[dict[str, Any]]] = {}
+        for wave in waves(chunk, self._room(chunk)):
+            self._load({key for i in wave for key in (chunk[i].a, chunk[i].b)})
+            jobs = [self._job(chunk[i]) for i in wave]
+            shapes = {shape for job in jobs for shape in job.shapes()}
+            levels = dict(zip(shapes, self.pool.map(self._baseline, shapes), strict=True))
+            found = self.pool.map(partial(_Job.rows, baselines=levels), jobs)
+            rows.update(zip(wave, found, strict=True))
+        return pl.DataFrame([row for i in sorted(rows) for row in rows[i]], schema=PARTS)
+
+    def _room(self, chunk: Sequence[Comparison]) -> int:
+        """How many views fit into the memory that they may take."""
+        sizes = []
+        for key in {key for c in chunk for key in (c.a, c.b)}:
+            n, d = self.store.record(self.units[key.language, key.modality])["shapes"][key.tap]
+            # The features, their inner products, and what is remembered of two sets of sentences.
+            sizes.append(4 * n * d + 8 * n * n + 2 * 3 * 8 * n * min(n, d))
+        return max(2, int(self.options.memory * GIB / max(sizes)))
+
+    def _load(self, keys: set[ViewKey]) -> None:
+        for key in [k for k in self._views if k not in keys]:
+            del self._views[key]
+
+        def load(key: ViewKey) -> _View:
+            array = self.store.view(self.units[key.language, key.modality], key.tap)
+            return _View(self.measure.prepare(array), array.shape[1])
+
+        missing = sorted(keys - set(self._views))
+        self._views.update(zip(missing, self.pool.map(load, missing), strict=True))
+
+    def _baseline(self, shape: tuple[int, int, int]) -> float:
+        try:
+            return self.measure.baseline(*shape, seed=self.options.seed)
+        except Exception:  # the comparisons of this shape say what is wrong
+            return float("nan")
+
+    def rows_of(self, c: Comparison) -> tuple[Any, Any]:
+        """Row numbers of the two views of a comparison."""
+        return (
+            self.index(c.a).rows(c.sentences, c.takes_a),
+            self.index(c.b).rows(c.sentences, c.takes_b),
+        )
+
+    def index(self, key: ViewKey) -> RowIndex:
+        """Where the sentences of a view are."""
+        unit = key.language, key.modality
+        if unit not in self._index:
+            self._index[unit] = RowIndex(self.store.record(self.units[unit]))
+        return self._index[unit]
+
+    def control(self, c: Comparison, rows_a: Any, rows_b: Any) -> tuple[Nuisance | None, str, str]:
+        """What to take out of a comparison, its names, and what could not be used.
+
+        It is the same for all taps of two units on the same sentences.
+        """
+        key = (
+            (c.a.language, c.a.modality, c.b.language, c.b.modality),
+            rows_a.tobytes(),
+            rows_b.tobytes(),
+        )
+        if key not in self._nuisance:
+            a, b = (self.store.record(self.units[v.language, v.modality]) for v in (c.a, c.b))
+            found = confounds.matrix(
+                self.options.confounds, a, rows_a, b, rows_b, known=self._known
+            )
+            self._nuisance[key] = (
+                nuisance(found.values, len(c.sentences)),
+                ", ".join(self.options.confounds),
+                found.missing,
+            )
+        return self._nuisance[key]
+
+    def _job(self, c: Comparison) -> "_Job":
+        return _Job(self, c, self._views[c.a], self._views[c.b])
+
+
+class _Job:
+    """One comparison, plain and with confounds taken out."""
+
+    def __init__(self, scorer: Scorer, c: Comparison, a: _View, b: _View) -> None:
+        self.scorer, self.c, self.a, self.b = scorer, c, a, b
+        self.rows_a, self.rows_b = scorer.rows_of(c)
+        self.variants: list[tuple[str, Nuisance | None, str]] = [(PLAIN, None, "")]
+        if scorer.options.confounds and len(c.sentences) >= 3:
+            out, names, missing = scorer.control(c, self.rows_a, self.rows_b)
+            self.variants.append((names, out, missing))
+
+    def shapes(self) -> Iterator[tuple[int, int, int]]:
+        """(sentences less confounds, features, features) of each variant."""
+        for _, out, _ in self.variants:
+            spent = out.count if out else 0
+            yield len(self.c.sentences) - spent, self.a.width, self.b.width
+
+    def rows(self, baselines: Mapping[tuple[int, int, int], float]) -> list[dict[str, Any]]:
+        """The rows of the results."""
+        found = []
+        for (control, out, missing), shape in zip(self.variants, self.shapes(), strict=True):
+            score, interval = self._score(control, out)
+            row = _row(self.c, self.scorer.line, control, score, baselines[shape])
+            if missing:
+                row["warnings"] = "; ".join(filter(None, (row["warnings"], missing)))
+            found.append(row | interval)
+        return found
+
+    def _score(self, control: str, out: Nuisance | None) -> tuple[Score, dict[str, Any]]:
+        options, measure, n = self.scorer.options, self.scorer.measure, len(self.c.sentences)
+        none = {"low": float("nan"), "high": float("nan"), "interval": ""}
+        if control and out is None:
+            return undefined(n, "no confound varies between the sentences"), none
+        try:
+            score = measure.compare(
+                self.a.prepared,
+                self.b.prepared,
+                rows_a=self.rows_a,
+                rows_b=self.rows_b,
+                covariates=out,
+                shuffles=Shuffles(options.permutations, _seed(options.seed, self.c)),
+            )
+            return score, self._interval(score, out) or none
+        except Exception as error:
+            # A measure that fails on one pair, ours or a plug-in's, must not cost the others.
+            return undefined(n, f"{type(error).__name__}: {error}"), none
+
+    def _interval(self, score: Score, out: Nuisance | None) -> dict[str, Any] | None:
+        method = self.scorer.options.interval
+        if method == "none" or not self.c.interval or np.isnan(score.score):
+            return None
+        found = intervals.interval(
+            method,
+            self.scorer.measure,
+            self.a.prepared,
+            self.b.prepared,
+            rows_a=self.rows_a,
+            rows_b=self.rows_b,
+            covariates=out,
+            takes_a=self.scorer.index(self.c.a).all_takes(self.c.sentences),
+            takes_b=self.scorer.index(self.c.b).all_takes(self.c.sentences),
+            score=score,
+            seed=self.scorer.options.seed,
+        )
+        return {"low": found.low, "high": found.high, "interval": found.method}
+
+
+def waves(chunk: Sequence[Comparison], fits: int) -> Iterator[list[int]]:
+    """Split comparisons so that each part needs no more views than fit, and few are read twice.
+
+    Args:
+        chunk: The comparisons.
+        fits: Number of views that may be held at a time, at least 2.
+
+    Yields:
+        Numbers of the comparisons of each part.
+    """
+    first = {k: i for i, k in enumerate(sorted({c.a for c in chunk}))}
+    second = {k: i for i, k in enumerate(sorted({c.b for c in chunk}))}
+    if len(first.keys() | second.keys()) <= fits:
+        yield list(range(len(chunk)))
+        return
+    size = max(1, fits // 2)
+    tiles: dict[tuple[int, int], list[int]] = {}
+    for i, c in enumerate(chunk):
+        tiles.setdefault((first[c.a] // size, second[c.b] // size), []).append(i)
+    for _, wave in sorted(tiles.items()):
+        yield wave
+
+
+def _seed(seed: int, c: Comparison) -> int:
+    """All taps of two units share their shuffles, so that curves over taps can be tested."""
+    text = f"{seed}|{c.a.language}|{c.a.modality}|{c.b.language}|{c.b.modality}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _row(
+    c: Comparison, measure: str, control: str, score: Score, baseline: float
+) -> dict[str, Any]:
+    warnings = list(score.warnings)
+    if not np.isnan(score.score) and np.isnan(score.calibrated) and not np.isnan(score.expected):
+        warnings.append("chance is the best score there is: nothing can be above it")
+    return {
+        "analysis": "",
+        "measure": measure,
+        "control": control,
+        "group": c.group,
+        "label": c.label,
+        "position": c.position,
+        "depth": c.depth,
+        "language_a": c.a.language,
+        "modality_a": c.a.modality,
+        "tap_a": c.a.tap,
+        "language_b": c.b.language,
+        "modality_b": c.b.modality,
+        "tap_b": c.b.tap,
+        "n": score.n,
+        "covariates": score.covariates,
+        "score": score.score,
+        "k_a": score.k_x,
+        "k_b": score.k_y,
+        "chance": score.chance,
+        "null_mean": score.null_mean,
+        "null_sd": score.null_sd,
+        "p_value": score.p_value,
+        "p_curve": float("nan"),
+        "q_value": float("nan"),
+        "permutations": score.permutations,
+        "best": score.best,
+        "calibrated": score.calibrated,
+        "baseline": baseline,
+        "details": ", ".join(f"{k} {v:.4g}" for k, v in score.details.items()),
+        "reason": score.reason,
+        "warnings": "; ".join(warnings),
+        "null": score.null.tolist(),
+    }
