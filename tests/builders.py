@@ -51,7 +51,7 @@ def make_run(
         corpus={"source": "udhr", "languages": languages},
         model={"family": "seamless", "checkpoint": "tiny"},
         output=folder,
-        **{"permutations": 20, "jobs": 2, **values},
+        **{"permutations": 20, "jobs": 2, "interval": "none", **values},
     )
     rng = np.random.default_rng(seed)
     counts = sentences if isinstance(sentences, dict) else dict.fromkeys(languages, sentences)

@@ -144,14 +144,35 @@ def test_means_are_those_of_the_rows_and_tested_over_the_curve(run):
     assert (means["p_curve"][1:] == 1 / 21).all()
 
 
-def test_intervals_hold_their_score(run):
-    frame = load_results(run.folder)["cross_modal"]
-    assert set(frame["interval"]) == {"jackknife"}
-    assert (frame["low"] <= frame["score"]).all()
-    assert (frame["score"] <= frame["high"]).all()
-    assert (frame["high"] > frame["low"]).all()
-    none = load_results(run.folder)["cross_lingual"]
-    assert none["low"].is_nan().all()
+def test_intervals_hold_their_score(run, tmp_path):
+    made = make_run(
+        tmp_path / "out", interval="subsampling", languages=("deu", "eng"), permutations=10,
+        analyses=["cross_modal", "cross_lingual"],
+    )  # fmt: skip
+    tables, _ = analyse(made.folder)
+    frame = tables["cross_modal"]
+    assert set(frame["interval"]) == {"subsampling"}
+    assert (frame["low"] < frame["score"]).all()
+    assert (frame["score"] < frame["high"]).all()
+    assert tables["cross_lingual"]["low"].is_nan().all()
+    assert load_results(run.folder)["cross_modal"]["low"].is_nan().all()
+
+
+def test_intervals_over_recordings(tmp_path):
+    made = make_run(
+        tmp_path / "out", interval="utterances", recordings=2, languages=("deu", "eng"),
+        analyses=["cross_modal", "noise_ceiling"], permutations=0,
+    )  # fmt: skip
+    tables, _ = analyse(made.folder)
+    frame = tables["cross_modal"]
+    assert set(frame["interval"]) == {"utterances"}
+    assert (frame["low"] < frame["high"]).all()
+    # Where the recordings are given, others are no interval of the same score.
+    assert tables["noise_ceiling"]["low"].is_nan().all()
+    few = make_run(tmp_path / "few", interval="utterances", languages=("deu", "eng"))
+    rows = analyse(few.folder)[0]["cross_modal"]
+    assert rows["low"].is_nan().all()
+    assert rows["warnings"].str.contains("only 0% of the sentences have several recordings").all()
 
 
 def test_scores_do_not_depend_on_threads_or_on_what_else_is_compared(run, tmp_path):

@@ -7,14 +7,32 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from isogloss.errors import MeasureError
 from isogloss.results import MEANS, NULL
 from isogloss.similarity.inference import benjamini_hochberg, max_over
-from isogloss.similarity.intervals import languages
+from isogloss.similarity.intervals import Interval, no_interval
+from isogloss.similarity.over_languages import languages
 
 Floats = NDArray[np.float64]
 Key = tuple[Any, ...]
 
 _PLACE = ("group", "label", "position", "depth")
+
+
+def mean_interval(rows: pl.DataFrame, column: str) -> Interval:
+    """Interval of the mean of a column over languages, or over pairs of languages.
+
+    NaN with a reason where the rows are a mixture of both.
+    """
+    own = rows["language_a"] == rows["language_b"]
+    names = ("language jackknife", "mean over fresh languages, given these sentences")
+    if own.any() and not own.all():
+        return no_interval(*names, 0.95, "single languages and pairs of languages are mixed")
+    pairs = None if own.all() else rows["language_b"].to_list()
+    try:
+        return languages(rows["language_a"].to_list(), pairs, rows[column].to_numpy())
+    except MeasureError as error:
+        return no_interval(*names, 0.95, str(error))
 
 
 class Family:
@@ -108,11 +126,7 @@ class Family:
             ("score", "low", "high"),
             ("calibrated", "calibrated_low", "calibrated_high"),
         ):
-            interval = languages(
-                defined["language_a"].to_list(),
-                defined["language_b"].to_list(),
-                defined[name].to_numpy(),
-            )
+            interval = mean_interval(defined, name)
             row[low], row[high] = interval.low, interval.high
         return row
 

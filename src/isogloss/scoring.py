@@ -16,9 +16,10 @@ from isogloss import confounds, specs
 from isogloss.analyses.base import Comparison, ViewKey
 from isogloss.corpora.base import Modality
 from isogloss.results import PLAIN, SCHEMA
-from isogloss.similarity import intervals
 from isogloss.similarity.base import Measure, Score, Shuffles, undefined
+from isogloss.similarity.intervals import subsampling
 from isogloss.similarity.measures import MEASURES
+from isogloss.similarity.over_utterances import utterances
 from isogloss.similarity.partial import Nuisance, nuisance
 from isogloss.store import Store, Unit
 from isogloss.takes import RowIndex
@@ -186,16 +187,14 @@ class _Job:
         for (control, out, missing), shape in zip(self.variants, self.shapes(), strict=True):
             score, interval = self._score(control, out)
             row = _row(self.c, self.scorer.line, control, score, baselines[shape])
-            if missing:
-                row["warnings"] = "; ".join(filter(None, (row["warnings"], missing)))
-            found.append(row | interval)
+            said = (row["warnings"], missing, interval["warnings"])
+            found.append(row | interval | {"warnings": "; ".join(filter(None, said))})
         return found
 
     def _score(self, control: str, out: Nuisance | None) -> tuple[Score, dict[str, Any]]:
         options, measure, n = self.scorer.options, self.scorer.measure, len(self.c.sentences)
-        none = {"low": float("nan"), "high": float("nan"), "interval": ""}
         if control and out is None:
-            return undefined(n, "no confound varies between the sentences"), none
+            return undefined(n, "no confound varies between the sentences"), _NO_INTERVAL
         try:
             score = measure.compare(
                 self.a.prepared,
@@ -205,29 +204,49 @@ class _Job:
                 covariates=out,
                 shuffles=Shuffles(options.permutations, _seed(options.seed, self.c)),
             )
-            return score, self._interval(score, out) or none
+            return score, self._interval(score, out)
         except Exception as error:
             # A measure that fails on one pair, ours or a plug-in's, must not cost the others.
-            return undefined(n, f"{type(error).__name__}: {error}"), none
+            return undefined(n, f"{type(error).__name__}: {error}"), _NO_INTERVAL
 
-    def _interval(self, score: Score, out: Nuisance | None) -> dict[str, Any] | None:
-        method = self.scorer.options.interval
-        if method == "none" or not self.c.interval or np.isnan(score.score):
-            return None
-        found = intervals.interval(
-            method,
-            self.scorer.measure,
-            self.a.prepared,
-            self.b.prepared,
-            rows_a=self.rows_a,
-            rows_b=self.rows_b,
-            covariates=out,
-            takes_a=self.scorer.index(self.c.a).all_takes(self.c.sentences),
-            takes_b=self.scorer.index(self.c.b).all_takes(self.c.sentences),
-            score=score,
-            seed=self.scorer.options.seed,
-        )
-        return {"low": found.low, "high": found.high, "interval": found.method}
+    def _interval(self, score: Score, out: Nuisance | None) -> dict[str, Any]:
+        """The ends of the interval, and why there is none if one was asked for."""
+        method, c, scorer = self.scorer.options.interval, self.c, self.scorer
+        if method == "none" or not c.interval or np.isnan(score.score):
+            return _NO_INTERVAL
+        seed = scorer.options.seed
+        if method == "subsampling":
+            found = subsampling(
+                scorer.measure,
+                self.a.prepared,
+                self.b.prepared,
+                rows_a=self.rows_a,
+                rows_b=self.rows_b,
+                covariates=out,
+                whole=score if score.permutations else None,
+                seed=seed,
+            )
+        elif c.takes_a is None and c.takes_b is None:
+            found = utterances(
+                scorer.measure,
+                self.a.prepared,
+                self.b.prepared,
+                takes_a=scorer.index(c.a).all_takes(c.sentences),
+                takes_b=scorer.index(c.b).all_takes(c.sentences),
+                covariates=out,
+                seed=seed,
+            )
+        else:
+            return _NO_INTERVAL
+        return {
+            "low": found.low,
+            "high": found.high,
+            "interval": found.method if not found.reason else "",
+            "warnings": f"no interval: {found.reason}" if found.reason else "",
+        }
+
+
+_NO_INTERVAL = {"low": float("nan"), "high": float("nan"), "interval": "", "warnings": ""}
 
 
 def waves(chunk: Sequence[Comparison], fits: int) -> Iterator[list[int]]:

@@ -101,12 +101,12 @@ class Study(Settings):
         help="Properties of the sentences to take out of both views for a second score beside the "
         "plain one: characters, tokens, seconds, gender or a column of the corpus; [] for none.",
     )
-    interval: Literal["none", "jackknife", "subsampling", "utterances"] = setting(
-        "jackknife",
+    interval: Literal["none", "subsampling", "utterances"] = setting(
+        "subsampling",
         role="analysis",
-        help="How the 95 % interval of a score is found: over sentences (jackknife, subsampling), "
-        "over other recordings of the same sentences (utterances, which needs corpus.recordings "
-        "of 2 or more), or not at all (none).",
+        help="How the 95 % interval of a score is found: from subsets of the sentences "
+        "(subsampling), from other recordings of the same sentences (utterances, which needs "
+        "corpus.recordings of 2 or more), or not at all (none).",
     )
     seed: int = setting(
         0,

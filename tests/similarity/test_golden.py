@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+import isogloss
 from isogloss.similarity import svcca
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(isogloss.__file__).parent / "data"
 ARRAYS = load_file(DATA / "svcca.safetensors")
 NUMBERS = json.loads((DATA / "svcca.json").read_text())
 

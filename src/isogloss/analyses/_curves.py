@@ -9,8 +9,9 @@ import polars as pl
 
 from isogloss import specs
 from isogloss.charts import Axis, Line
+from isogloss.families import mean_interval
 from isogloss.results import NULL, PLAIN, calibrate
-from isogloss.similarity.intervals import Interval, languages
+from isogloss.similarity.intervals import Interval
 from isogloss.similarity.measures import MEASURES
 
 SentenceRule = Literal["smallest", "shared", "all"]
@@ -77,9 +78,7 @@ def curve(
     hover, low, high = [], [], []
     for r in table.iter_rows(named=True):
         rows = frame.filter(label=r["label"], depth=r["depth"])
-        interval = languages(
-            rows["language_a"].to_list(), rows["language_b"].to_list(), rows[value].to_numpy()
-        )
+        interval = mean_interval(rows, value)
         low.append(interval.low)
         high.append(interval.high)
         hover.append(_hover(rows, r, value, count, interval))

@@ -105,7 +105,10 @@ class MeasureInfo:
     range: tuple[float, float]
     larger_is_more_similar: bool
     invariances: frozenset[str]
-    """Among ``orthogonal``, ``isotropic scaling``, ``translation``, ``invertible linear``."""
+    """What may be done to the features of either view without a change of the score, among
+    ``orthogonal``, ``isotropic scaling`` (by a positive factor), ``feature scaling``,
+    ``translation``, ``invertible linear``, ``feature permutation``, ``sentence scaling``; and what
+    may be done to both alike: ``joint orthogonal``, ``joint feature permutation``."""
     equal_width: bool = False
     """True if both views must have the same number of features."""
     cost: str = ""

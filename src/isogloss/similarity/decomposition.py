@@ -83,7 +83,8 @@ def of_gram(
     try:
         reduced = Tridiagonal(gram)
     except (ArithmeticError, NotImplementedError):
-        return _of_eigen(np.linalg.eigvalsh(gram), whole, rank, noise, out)
+        values = np.asarray(np.linalg.eigvalsh(gram))
+        return _of_eigen(values, whole, rank, noise, out)
 
     def some(k: int) -> Floats:
         found = reduced.leading(k) if k < MANY * n else None

@@ -31,9 +31,6 @@ class Paired(Measure):
 
     keeps: ClassVar[bool] = False
     """Whether the features are needed, beyond the inner products of sentences."""
-    reduces: ClassVar[bool] = True
-    """Whether confounds lower the number of rows of a form, by :attr:`Nuisance.reduction`, or
-    leave rows that stand for sentences."""
 
     zscore: bool = setting(
         False,
@@ -44,6 +41,9 @@ class Paired(Measure):
     @abstractmethod
     def form(self, view: View, rows: Rows, out: Nuisance | None) -> Any:
         """Make of a view, on some sentences and without confounds, what is compared.
+
+        Its rows are the sentences, less as many as there are confounds: with confounds they must
+        come by :attr:`Nuisance.reduction`, or shuffling them is no null.
 
         Raises:
             UndefinedError: It is not defined for them.
@@ -147,7 +147,7 @@ class Paired(Measure):
             return undefined(n, str(error), covariates=spent)
         null = np.empty(0)
         if shuffles is not None and shuffles.count:
-            null = self.shuffled(x, y, shuffles.orders(n - spent if self.reduces else n))
+            null = self.shuffled(x, y, shuffles.orders(n - spent))
         return replace(
             score,
             n=n,

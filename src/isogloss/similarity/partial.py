@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
 from isogloss.errors import MeasureError
@@ -13,14 +14,22 @@ from isogloss.similarity.threads import one_thread
 
 SAME_DIRECTION = 1e-8
 """A column that the ones before explain but for this share of its length adds nothing."""
+PARALLEL = 1e-8
+"""Smallest sine of an angle that is turned; a smaller one changes nothing beyond rounding."""
 
 
 @dataclass(frozen=True)
 class Nuisance:
-    """The directions, over the compared sentences, that confounds explain."""
+    """The directions, over the compared sentences, that confounds explain.
+
+    An array made of it is its basis, so it can be given wherever covariates are taken.
+    """
 
     basis: Floats
     """(sentences × confounds), orthonormal columns that sum to zero."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.basis, dtype=dtype)
 
     @property
     def count(self) -> int:
@@ -43,21 +52,42 @@ class Nuisance:
 
     @cached_property
     def reduction(self) -> Floats:
-        """(sentences − confounds × sentences) map onto as many rows as there is freedom left.
+        """(sentences − confounds × sentences) map to rows that may be shuffled.
 
-        Residuals of n sentences after q confounds move in n − 1 − q directions, so their rows
-        depend on each other and may not be shuffled. This map takes them, without changing an
-        angle, to n − q rows that sum to zero, as those of n − q sentences without confounds would
-        (Huh and Jhun 2001, Journal of Computational and Graphical Statistics 10:133; Winkler et
-        al. 2020, NeuroImage 220:117065). Without confounds it is the centring matrix.
+        Residuals of n sentences after q confounds move in n − 1 − q directions, so they lean on
+        each other, in a pattern of the confounds alone that both views share: unrelated views of
+        30 sentences and 1000 features then have an RSA of 0.4 after 8 confounds, while shuffling
+        says 0. This takes them to n − q rows that do not lean on each other: times its transpose
+        it is the centring matrix, so the rows sum to zero, as those of n − q sentences without
+        confounds would. Any such map would do for measures that see rows only through sums over
+        all (Huh and Jhun 2001, Journal of Computational and Graphical Statistics 10:133). Measures
+        that depend on single sentences, such as neighbours, need rows that still stand for them.
+        So this is the one whose rows come closest to the residuals of n − q of the sentences: best
+        linear unbiased residuals with a scalar covariance matrix (Theil 1965, Journal of the
+        American Statistical Association 60:1067; as a basis for shuffling: Winkler et al. 2020,
+        NeuroImage 220:117065).
+
+        The q sentences that the confounds reach most, such as the longest, have no row. The space
+        of the residuals is turned, by the smallest angles that do it, onto what can vary in the
+        other rows. Only 2 (q + 1) directions are turned.
         """
-        n = len(self.basis)
-        ones = np.full((n, 1), n**-0.5)
-        left = n - self.count
+        n, q = self.basis.shape
+        taken = np.hstack([np.full((n, 1), n**-0.5), self.basis])
+        dropped = np.sort(qr(self.basis.T, mode="r", pivoting=True)[1][:q])
+        kept = np.setdiff1d(np.arange(n), dropped)
+        fixed = np.zeros((n, q + 1))
+        fixed[kept, 0] = kept.size**-0.5
+        fixed[dropped, np.arange(1, q + 1)] = 1
         with one_thread():
-            free = qr(np.hstack([ones, self.basis]))[0][:, 1 + self.count :]
-            rows = qr(np.full((left, 1), left**-0.5))[0][:, 1:]
-            return np.asarray(rows @ free.T)
+            left, cosines, right = np.linalg.svd(fixed.T @ taken)
+            aim, start = fixed @ left, taken @ right.T
+            rest = aim - start * cosines
+            sines = np.linalg.norm(rest, axis=0)
+            turned = sines > PARALLEL
+            beside = np.where(turned, rest / np.where(turned, sines, 1), 0)
+            matrix = np.eye(n) - taken @ taken.T
+            matrix += (beside * (cosines - 1) - start * sines) @ beside.T
+        return np.ascontiguousarray(matrix[kept])
 
 
 def nuisance(covariates: ArrayLike | Nuisance | None, n: int) -> Nuisance | None:

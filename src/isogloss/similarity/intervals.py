@@ -1,0 +1,234 @@
+"""Intervals for a score: how far it would move with other sentences.
+
+Each interval says what it is meant to contain (its estimand). ``docs/inference.md`` has the share
+of simulated studies in which it does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from isogloss.errors import MeasureError
+from isogloss.similarity.base import Measure, Rows, Score, Shuffles
+
+FEWEST = 40
+"""Sentences below which the coverage of the interval over sentences has not been established."""
+KEPT = 5 / 6
+"""Share of the sentences in a large subset."""
+HALF_NULL, WHOLE_NULL = 3, 100
+"""Shuffles of a half of the sentences, and of all of them."""
+GROWTH = 1.5
+"""Most that the variance may rise beyond the score."""
+LOST = 0.1
+"""Share of subsets without a score above which there is no interval."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a value lies, by what it was found, and what "a value" means.
+
+    NaN with a ``reason`` where it is not defined.
+    """
+
+    low: float
+    high: float
+    se: float
+    """Standard error of the score; the interval need not be symmetric about it."""
+    method: str
+    estimand: str
+    """What the interval contains in a share ``level`` of studies."""
+    replicates: int
+    """Number of scores it was computed from."""
+    level: float = 0.95
+    skipped: int = 0
+    """Scores that were not defined, or were missing, and left out."""
+    reason: str = ""
+    """Why the interval is NaN; empty otherwise."""
+
+
+def subsampling(
+    measure: Measure,
+    a: Any,
+    b: Any,
+    *,
+    rows_a: Rows | None = None,
+    rows_b: Rows | None = None,
+    covariates: ArrayLike | None = None,
+    whole: Score | None = None,
+    splits: int = 24,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Interval for the expected score of this many fresh sentences.
+
+    The score is computed again on random subsets without replacement: on both halves of the
+    sentences, and on five sixths of them, ``splits`` times each. Let H be the variance of a score
+    as the difference of two halves gives it, mean((first − second)² / 4), and M the variance of
+    the mean of two halves over the splits. H is that of the whole if the score is a mean over
+    sentences; H − M is what is left of the score's variance when whatever hangs on which sentences
+    happen to be together is averaged out. S, the variance over the large subsets, has all of what
+    hangs on single subsets (a rank, a neighbour, a number of kept dimensions) and a fifth of the
+    first part, so that the standard error is sqrt(S + 4/5 (H − M)).
+
+    Where a score of no relation varies less than others do, as with CKA, so do scores near it. The
+    variance is therefore taken to change in a straight line from what shuffled sentences show, at
+    the chance level, to the one above at the score, and no further than to 1.5 times that beyond;
+    the limits are where the score would be just as far off as Student's t allows with ``splits``
+    degrees of freedom (Wilson 1927, Journal of the American Statistical Association 22:209).
+
+    A bootstrap is no alternative: repeated rows look like shared structure, and the interval can
+    miss the score itself. The jackknife's variance is up to 25 times too large for scores that
+    cut their dimensions at a share of the variance. Source of the variance of halves: Shao and Wu
+    1989, Annals of Statistics 17:1176, for statistics that are not smooth; the rest is our own.
+
+    Args:
+        measure: Any measure; only ``compare`` is used.
+        a: First view, prepared.
+        b: Second view, prepared.
+        rows_a: Row numbers of the compared sentences in the first view; all if None.
+        rows_b: Row numbers in the second view.
+        covariates: (sentences × confounds) to take out, subset along with the sentences.
+        whole: The score itself if it has been computed with shuffles, so that it is not again.
+        splits: Number of times the sentences are split. 24 cost about as much as 20 comparisons
+            for measures that decompose matrices, and 30 for others.
+        level: Share of studies that are to contain the value.
+        seed: Of the subsets; the same number gives the same interval.
+
+    Returns:
+        The interval within the range of the measure. It is NaN with a reason if the score is not
+        defined, for fewer than 40 sentences, or if more than a tenth of the subsets have no score;
+        fewer of those are left out and counted.
+
+    Raises:
+        MeasureError: ``splits`` is below 8, ``level`` is not between 0 and 1, or as in
+            ``compare``.
+    """
+    if splits < 8:
+        raise MeasureError(f"splits must be 8 or more, not {splits}")
+    named = ("subsampling", "expected score of as many fresh sentences")
+    covered = None if covariates is None else np.asarray(covariates, dtype=np.float64)
+
+    def score_of(chosen: Rows | None, shuffles: int, part: int) -> Score:
+        return measure.compare(
+            a,
+            b,
+            rows_a=_subset(rows_a, chosen),
+            rows_b=_subset(rows_b, chosen),
+            covariates=covered if covered is None or chosen is None else covered[chosen],
+            shuffles=Shuffles(shuffles, seed + part) if shuffles else None,
+        )
+
+    quantile = t_quantile(level, splits)
+    if whole is None or not (whole.null.size or np.isnan(whole.score)):
+        whole = score_of(None, WHOLE_NULL, 0)
+    if np.isnan(whole.score):
+        return no_interval(*named, level, whole.reason)
+    if whole.n < FEWEST:
+        return no_interval(
+            *named, level, f"at least {FEWEST} sentences are needed, there are {whole.n}"
+        )
+    halves, large = _replicates(score_of, whole.n, splits, seed)
+    skipped = sum(bool(np.isnan(s.score)) for s in (*halves, *large))
+    if skipped > LOST * (len(halves) + len(large)):
+        reason = next(s.reason for s in (*halves, *large) if np.isnan(s.score))
+        return no_interval(*named, level, f"{skipped} subsets have no score: {reason}")
+    variance = _variance(halves, large)
+    low, high = _limits(whole, variance, _variance_at_chance(whole, halves), quantile)
+    lowest, highest = measure.info.range
+    return Interval(
+        low=float(np.clip(low, lowest, highest)),
+        high=float(np.clip(high, lowest, highest)),
+        se=float(np.sqrt(variance)),
+        method=named[0],
+        estimand=named[1],
+        replicates=len(halves) + len(large) - skipped,
+        level=level,
+        skipped=skipped,
+    )
+
+
+def t_quantile(level: float, freedom: float) -> float:
+    """Student's t that leaves (1 − level) / 2 above it.
+
+    Raises:
+        MeasureError: The level is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise MeasureError(f"level must lie between 0 and 1, not {level}")
+    return float(stats.t.ppf((1 + level) / 2, freedom))
+
+
+def no_interval(
+    method: str, estimand: str, level: float, reason: str, *, skipped: int = 0
+) -> Interval:
+    """An interval that could not be computed."""
+    nan = float("nan")
+    return Interval(nan, nan, nan, method, estimand, 0, level, skipped, reason)
+
+
+def _subset(rows: Rows | None, chosen: Rows | None) -> Rows | None:
+    if chosen is None:
+        return rows
+    return chosen if rows is None else np.asarray(rows)[chosen]
+
+
+def _replicates(
+    score_of: Callable[[Rows | None, int, int], Score], n: int, splits: int, seed: int
+) -> tuple[list[Score], list[Score]]:
+    """Scores of both halves of each split, one after the other, and of the large subsets."""
+    rng = np.random.default_rng(seed)
+    halves, large = [], []
+    for split in range(splits):
+        order = rng.permutation(n)
+        for part, rows in enumerate((order[: n // 2], order[n // 2 :])):
+            halves.append(score_of(np.sort(rows), HALF_NULL, 1 + 2 * split + part))
+        rows = rng.permutation(n)[: round(KEPT * n)]
+        large.append(score_of(np.sort(rows), 0, 0))
+    return halves, large
+
+
+def _variance(halves: list[Score], large: list[Score]) -> float:
+    pairs = np.array([s.score for s in halves]).reshape(-1, 2)
+    pairs = pairs[~np.isnan(pairs).any(axis=1)]
+    apart = float(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2)) / 4
+    together = float(pairs.mean(axis=1).var(ddof=1))
+    scores = np.array([s.score for s in large])
+    single = float(scores[~np.isnan(scores)].var(ddof=1))
+    lasting = max(apart - together, 0.0)
+    return single + (1 - (1 - KEPT) / KEPT) * lasting
+
+
+def _variance_at_chance(whole: Score, halves: list[Score]) -> float:
+    """Variance of a score of as many unrelated sentences.
+
+    Shuffles keep what each view is by itself. How much chance moves with that is what the shuffles
+    of one half do not share with those of another.
+    """
+    nulls = [s.null for s in halves if not np.isnan(s.score) and s.null.size == HALF_NULL]
+    if whole.null.size < 2 or len(nulls) < 2:
+        return float("nan")
+    shuffled = np.array(nulls)
+    within = float(shuffled.var(axis=1, ddof=1).mean())
+    return float(whole.null.var(ddof=1)) + max(float(shuffled.var()) - within, 0.0)
+
+
+def _limits(whole: Score, variance: float, at_chance: float, t: float) -> tuple[float, float]:
+    """Solve (score − x)² = t² V(x) on either side of the score, with V as told above."""
+    score, chance = whole.score, whole.null_mean
+    away = abs(score - chance)
+    margin = t * float(np.sqrt(variance))
+    if not at_chance < variance or not away > 0:
+        return score - margin, score + margin
+    slope = (variance - at_chance) / away
+    far = t * slope * t / 2 + np.sqrt((t * t * slope / 2) ** 2 + margin**2)
+    far = min(float(far), margin * float(np.sqrt(GROWTH)))
+    if away <= t * np.sqrt(at_chance):
+        near = t * float(np.sqrt(at_chance))
+    else:
+        near = float(np.sqrt((t * t * slope / 2) ** 2 + margin**2) - t * t * slope / 2)
+    return (score - near, score + far) if score > chance else (score - far, score + near)
+
