@@ -14,7 +14,7 @@ from isogloss.similarity import svcca
 def made(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("run") / "out", languages=("deu", "eng", "fin"))
     frame = sensitivity(
-        run.folder, shares=(0.8, 0.9), fractions=(0.5, 1), measures=["svcca", "cka", "rsa"]
+        run.folder, shares=(0.8, 0.9), fractions=(0.5, 1), measures=["svcca", "cka", "procrustes"]
     )
     return run, frame
 
@@ -26,7 +26,7 @@ def test_every_choice_is_varied_alone(made):
     assert values == [
         ("squared", "0.8"), ("squared", "0.9"), ("linear", "0.8"), ("linear", "0.9"),
         ("sentences", "0.5"), ("sentences", "1"),
-        ("measure", "svcca"), ("measure", "cka"), ("measure", "rsa"),
+        ("measure", "svcca"), ("measure", "cka"), ("measure", "procrustes"),
     ]  # fmt: skip
     assert frame.filter(choice="sentences")["n"].to_list() == [20] * 3 + [40] * 3
     same = frame.filter(

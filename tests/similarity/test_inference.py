@@ -132,7 +132,7 @@ def test_control_is_strong():
     drawn = _curves(np.random.default_rng(4), 10, 200, studies=1000)
     drawn[:, :4, 0] += 50
     adjusted = np.array([max_over(d[:, 0], d[:, 1:]) for d in drawn])
-    assert (adjusted[:, :4] == 1 / 200).all()
+    assert (adjusted[:, :4] <= 0.05).all()
     assert np.mean(adjusted[:, 4:].min(axis=1) <= 0.05) <= 0.05 + 0.015
 
 

@@ -84,7 +84,7 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         )
         lines = [drawn, *references(rows, axis, calibrated=calibrated)]
         without = controlled.filter(group=modality)
-        if not without.is_empty():
+        if calibrated and not without.is_empty():
             lines.insert(
                 1,
                 curve(
@@ -104,12 +104,12 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         if (found := lines(modality))
     ]
     what = "calibrated, " if calibrated else ""
+    left = taken_out(controlled) if calibrated else ""
     return Chart(
         "cross_lingual_calibrated" if calibrated else "cross_lingual",
         f"Language against language over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{frame['measure'][0]}) between the same sentences in two "
-        f"languages, over all pairs of languages. {BANDS}{taken_out(controlled)}"
-        + reading(calibrated),
+        f"languages, over all pairs of languages. {BANDS}{left}" + reading(calibrated),
         tuple(panels),
         columns=len(panels),
     )

@@ -98,13 +98,15 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         )
 
     count = frame["language_a"].n_unique()
+    # Of so few languages the intervals are wide and cover each other; the pointer shows them.
     by_level = [
-        draw(rows, f"{name} ({rows['language_a'].n_unique()})", i + 1)
+        replace(draw(rows, f"{name} ({rows['language_a'].n_unique()})", i + 1), low=None, high=None)
         for i, name in enumerate(RESOURCE_LEVELS)
         if not (rows := frame.filter(level=name)).is_empty()
     ]
     overall = [draw(frame, "mean", 0)]
-    if not controlled.is_empty():
+    # Without confounds chance is another, so that only calibrated scores can be set beside it.
+    if calibrated and not controlled.is_empty():
         overall.append(draw(controlled, "mean, confounds taken out", len(RESOURCE_LEVELS) + 1))
     what = "calibrated, " if calibrated else ""
     return Chart(
@@ -112,7 +114,7 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         f"Speech against text over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between the speech and the text of the same sentences, "
         f"over {count} languages (left) and by resource level (right). {BANDS}"
-        f"{taken_out(controlled)}{reading(calibrated)}",
+        f"{taken_out(controlled) if calibrated else ''}{reading(calibrated)}",
         (
             panel(f"All languages ({count})", overall),
             panel("By resource level", by_level),

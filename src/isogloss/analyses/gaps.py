@@ -58,7 +58,9 @@ class Gaps(Analysis):
             for a, b, _ in wanted
         ]
         for (a, b, kind), sentences in zip(wanted, subsets(own, self.sentences), strict=True):
-            yield Comparison(a, b, sentences, kind, last.label, 0, last.depth)
+            # What a pair of languages shows is the range over all of them.
+            interval = kind == MODAL
+            yield Comparison(a, b, sentences, kind, last.label, 0, last.depth, interval=interval)
 
     def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Figure 5, raw and calibrated, and which gap is the larger for each language."""

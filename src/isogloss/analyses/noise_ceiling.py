@@ -91,7 +91,7 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
     ):
         lines.append(curve(rows, axis, group, colour=i, calibrated=calibrated, count="languages"))
         without = controlled.filter(group=group)
-        if not without.is_empty():
+        if calibrated and not without.is_empty():
             name = f"{group}, confounds taken out"
             lines.append(
                 curve(without, axis, name, colour=i + 2, calibrated=calibrated, count="languages")
@@ -99,11 +99,12 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
     lines += references(frame, axis, calibrated=calibrated)
     count = frame["language_a"].n_unique()
     what = "calibrated, " if calibrated else ""
+    left = taken_out(controlled) if calibrated else ""
     return Chart(
         "noise_ceiling_calibrated" if calibrated else "noise_ceiling",
         f"Two recordings of the same sentences{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between two recordings of the same sentences in one "
-        f"language, over {count} languages. {BANDS}{taken_out(controlled)}{reading(calibrated)}",
+        f"language, over {count} languages. {BANDS}{left}{reading(calibrated)}",
         (Panel("Speech against speech", axis, y_axis(measure, calibrated), tuple(lines)),),
     )
 

@@ -1,6 +1,6 @@
 """How the conclusion of a run moves with truncation rule, share, measure and N: one call."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def sensitivity(
     study = described.study
     options = Options(0, study["seed"], (), "none", study["jobs"], study["memory"])
 
-    def score(asked: Iterable[Comparison], parts: Sequence[Measure]) -> Scored:
+    def score(asked: Sequence[Comparison], parts: Sequence[Measure]) -> Scored:
         rows, means = _compare(asked, parts, options)
         # Shuffling is needed only where a measure has no closed form of its chance level.
         open_ended = rows.filter(pl.col("score").is_not_nan(), pl.col("chance").is_nan())
@@ -83,7 +83,7 @@ def sensitivity(
             )
         return rows, means
 
-    def _compare(asked: Iterable[Comparison], parts: Sequence[Measure], how: Options) -> Scored:
+    def _compare(asked: Sequence[Comparison], parts: Sequence[Measure], how: Options) -> Scored:
         rows, means, _ = compare(
             asked,
             parts,

@@ -39,7 +39,7 @@ def _x(rows: pl.DataFrame, choice: str) -> tuple[Axis, tuple[Any, ...]]:
         return Axis("measure", names), names
     if choice == "sentences":
         return Axis("sentences"), tuple(float(v) for v in once["n"])
-    return Axis(f"share kept ({CHOICES[choice]})"), tuple(float(v) for v in once["value"])
+    return Axis(f"{CHOICES[choice]} kept"), tuple(float(v) for v in once["value"])
 
 
 def _floats(values: pl.Series) -> tuple[float, ...]:

@@ -52,7 +52,7 @@ for which that is decided.
 """
 
 Scored = tuple[pl.DataFrame, pl.DataFrame]
-Score = Callable[[Iterable[Comparison], Sequence[Measure]], Scored]
+Score = Callable[[Sequence[Comparison], Sequence[Measure]], Scored]
 """Scores comparisons by measures and returns rows and means, see :func:`isogloss.compare`."""
 
 
@@ -117,7 +117,7 @@ def table(
         by_share.setdefault(variant.share, []).append(variant)
     for share, group in by_share.items():
         parts = list(dict.fromkeys(v.measure for v in group))
-        frame, means = score(_fewer(comparisons, share), parts)
+        frame, means = score(list(_fewer(comparisons, share)), parts)
         for variant in group:
             line = specs.write(MEASURES, variant.measure)
             rows += _rows(variant, frame.filter(measure=line), means.filter(measure=line))

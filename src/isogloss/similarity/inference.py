@@ -42,9 +42,7 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     return given
 
 
-def max_over(
-    scores: ArrayLike, nulls: ArrayLike, *, larger_is_more_similar: bool = True
-) -> Floats:
+def max_over(scores: ArrayLike, nulls: ArrayLike, *, larger_is_more_similar: bool = True) -> Floats:
     """Adjust the p-values of several places for having looked at all of them.
 
     The adjusted p-value of a place is the share of shuffles, the unshuffled order counted in,

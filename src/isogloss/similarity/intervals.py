@@ -17,11 +17,11 @@ from isogloss.similarity.base import Measure, Rows, Score, Shuffles
 
 FEWEST = 40
 """Sentences below which the coverage of the interval over sentences has not been established."""
-KEPT = 5 / 6
+KEPT = 7 / 9
 """Share of the sentences in a large subset."""
 HALF_NULL, WHOLE_NULL = 3, 100
 """Shuffles of a half of the sentences, and of all of them."""
-GROWTH = 1.5
+GROWTH = 2.0
 """Most that the variance may rise beyond the score."""
 LOST = 0.1
 """Share of subsets without a score above which there is no interval."""
@@ -66,24 +66,31 @@ def subsampling(
     """Interval for the expected score of this many fresh sentences.
 
     The score is computed again on random subsets without replacement: on both halves of the
-    sentences, and on five sixths of them, ``splits`` times each. Let H be the variance of a score
-    as the difference of two halves gives it, mean((first − second)² / 4), and M the variance of
-    the mean of two halves over the splits. H is that of the whole if the score is a mean over
-    sentences; H − M is what is left of the score's variance when whatever hangs on which sentences
-    happen to be together is averaged out. S, the variance over the large subsets, has all of what
-    hangs on single subsets (a rank, a neighbour, a number of kept dimensions) and a fifth of the
-    first part, so that the standard error is sqrt(S + 4/5 (H − M)).
+    sentences, and on seven ninths of them, ``splits`` times each. Three numbers come of that.
 
-    Where a score of no relation varies less than others do, as with CKA, so do scores near it. The
-    variance is therefore taken to change in a straight line from what shuffled sentences show, at
-    the chance level, to the one above at the score, and no further than to 1.5 times that beyond;
-    the limits are where the score would be just as far off as Student's t allows with ``splits``
-    degrees of freedom (Wilson 1927, Journal of the American Statistical Association 22:209).
+    * H, the mean of (first − second)² / 4 over the halves: the variance of a score that is a mean
+      over sentences.
+    * L = H − M, with M the variance of the mean of two halves. M is what hangs on which sentences
+      happen to be together: a neighbour, a rank, a number of kept dimensions. What lasts is L.
+    * S, the variance over the large subsets. It has what hangs on single subsets in about the size
+      that it has in the whole, and 2/7 of the lasting part.
 
-    A bootstrap is no alternative: repeated rows look like shared structure, and the interval can
-    miss the score itself. The jackknife's variance is up to 25 times too large for scores that
-    cut their dimensions at a share of the variance. Source of the variance of halves: Shao and Wu
-    1989, Annals of Statistics 17:1176, for statistics that are not smooth; the rest is our own.
+    So the variance is V = S + 5/7 L. If that is less than H, the share L / H of the difference is
+    added, since for a score that is nearly a mean over sentences H is the steadier number. V is at
+    least (1 − c)² times the variance over shuffled sentences, c being the calibrated score.
+
+    Where unrelated views vary less than others do, as with CKA, so do views that are nearly so.
+    The variance is therefore taken to change in a straight line from that of unrelated views, at
+    the chance level, to V at the score, and beyond it up to twice V. The limits are the values
+    from which the score is as far off as Student's t allows with ``splits`` degrees of freedom
+    (Wilson 1927, Journal of the American Statistical Association 22:209).
+
+    Why not something plainer: in a bootstrap, repeated rows look like shared structure, and the
+    interval can miss the score itself. The jackknife, which leaves out one group of sentences at a
+    time, takes every change of a rank or a number of dimensions for much more than it is: its
+    standard errors of SVCCA are two to five times too large. For statistics that are not smooth,
+    many sentences must be left out at once (Shao and Wu 1989, Annals of Statistics 17:1176). The
+    estimate from two sizes is our own; ``docs/inference.md`` shows what it achieves.
 
     Args:
         measure: Any measure; only ``compare`` is used.
@@ -93,8 +100,7 @@ def subsampling(
         rows_b: Row numbers in the second view.
         covariates: (sentences × confounds) to take out, subset along with the sentences.
         whole: The score itself if it has been computed with shuffles, so that it is not again.
-        splits: Number of times the sentences are split. 24 cost about as much as 20 comparisons
-            for measures that decompose matrices, and 30 for others.
+        splits: Number of times the sentences are split. 24 cost about as much as 20 comparisons.
         level: Share of studies that are to contain the value.
         seed: Of the subsets; the same number gives the same interval.
 
@@ -136,7 +142,7 @@ def subsampling(
     if skipped > LOST * (len(halves) + len(large)):
         reason = next(s.reason for s in (*halves, *large) if np.isnan(s.score))
         return no_interval(*named, level, f"{skipped} subsets have no score: {reason}")
-    variance = _variance(halves, large)
+    variance = _variance(whole, halves, large)
     low, high = _limits(whole, variance, _variance_at_chance(whole, halves), quantile)
     lowest, highest = measure.info.range
     return Interval(
@@ -191,15 +197,19 @@ def _replicates(
     return halves, large
 
 
-def _variance(halves: list[Score], large: list[Score]) -> float:
+def _variance(whole: Score, halves: list[Score], large: list[Score]) -> float:
     pairs = np.array([s.score for s in halves]).reshape(-1, 2)
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     apart = float(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2)) / 4
-    together = float(pairs.mean(axis=1).var(ddof=1))
+    lasting = max(apart - float(pairs.mean(axis=1).var(ddof=1)), 0.0)
     scores = np.array([s.score for s in large])
-    single = float(scores[~np.isnan(scores)].var(ddof=1))
-    lasting = max(apart - together, 0.0)
-    return single + (1 - (1 - KEPT) / KEPT) * lasting
+    variance = float(scores[~np.isnan(scores)].var(ddof=1)) + (2 - 1 / KEPT) * lasting
+    if variance < apart:
+        variance += lasting / apart * (apart - variance)
+    related = float(np.clip(whole.calibrated, 0, 1))
+    if np.isnan(related) or whole.null.size < 2:
+        return variance
+    return max(variance, (1 - related) ** 2 * float(whole.null.var(ddof=1)))
 
 
 def _variance_at_chance(whole: Score, halves: list[Score]) -> float:
@@ -231,4 +241,3 @@ def _limits(whole: Score, variance: float, at_chance: float, t: float) -> tuple[
     else:
         near = float(np.sqrt((t * t * slope / 2) ** 2 + margin**2) - t * t * slope / 2)
     return (score - near, score + far) if score > chance else (score - far, score + near)
-

@@ -75,9 +75,7 @@ def utterances(
             f"{len(given[-1])}"
         )
     single = [[np.array([i])] for i in range(n)]
-    first, second = (
-        side if side is not None else [one[0] for one in single] for side in sides
-    )
+    first, second = (side if side is not None else [one[0] for one in single] for side in sides)
 
     def score_of(rows_a: Rows, rows_b: Rows) -> tuple[float, str]:
         found = measure.compare(a, b, rows_a=rows_a, rows_b=rows_b, covariates=covariates)
