@@ -6,6 +6,7 @@ by the digest of all it depends on, so a changed option makes only what it touch
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def compare(
     ordered = sorted(comparisons, key=lambda c: (c.group, c.position, c.label))
     chunks = [list(g) for _, g in groupby(ordered, key=lambda c: (c.group, c.position, c.label))]
     name = f"compare {analysis}"
+    covariates: dict[tuple[str, Modality], str] = {}
+    if options.confounds:
+        covariates = {key: digest(store.record(u)["covariates"]) for key, u in units.items()}
     rows, means, files = [pl.DataFrame(schema=SCHEMA)], [pl.DataFrame(schema=MEANS)], []
     # Two BLAS threads per comparison are slower than one: they wait for each other.
     with (
@@ -70,7 +74,7 @@ def compare(
             scorer = Scorer(measure, store, units, options, pool)
             family = Family(measure.info.larger_is_more_similar)
             for chunk in chunks:
-                path = _chunk_path(store, units, chunk, line, options)
+                path = _chunk_path(store, units, chunk, line, options, covariates)
                 scored = _read(path)
                 if scored is None:
                     scored = scorer.score(chunk)
@@ -104,8 +108,18 @@ def prune(folder: Path, keep: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
+@lru_cache(maxsize=2**14)
+def _ids(sentences: tuple[str, ...]) -> str:
+    return digest(sentences)
+
+
 def _chunk_path(
-    store: Store, units: Units, chunk: list[Comparison], measure: str, options: Options
+    store: Store,
+    units: Units,
+    chunk: list[Comparison],
+    measure: str,
+    options: Options,
+    covariates: Mapping[tuple[str, Modality], str],
 ) -> Path:
     def view(key: ViewKey) -> list[str]:
         # The content alone is not enough: the row names the language, and draws its shuffles by it.
@@ -116,11 +130,8 @@ def _chunk_path(
         [c.group, c.label, c.position, c.depth, view(c.a), c.takes_a, view(c.b), c.takes_b]
         for c in chunk
     ]
-    asked = [[c.sentences, c.interval] for c in chunk]
-    confounds = [
-        store.record(units[key])["covariates"]
-        for key in sorted({(v.language, v.modality) for c in chunk for v in (c.a, c.b)})
-        if options.confounds
-    ]
-    key = digest([FORMAT, measure, options.identity, confounds, identity, asked])
+    asked = [[_ids(c.sentences), c.interval] for c in chunk]
+    used = sorted({(v.language, v.modality) for c in chunk for v in (c.a, c.b)})
+    known = [covariates.get(unit, "") for unit in used]
+    key = digest([FORMAT, measure, options.identity, known, identity, asked])
     return store.root / "results" / "parts" / f"{key[:24]}.parquet"

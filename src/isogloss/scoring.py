@@ -3,20 +3,21 @@
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 
 from isogloss import confounds, specs
 from isogloss.analyses.base import Comparison, ViewKey
+from isogloss.confounds import Confounds
 from isogloss.corpora.base import Modality
 from isogloss.results import PLAIN, SCHEMA
-from isogloss.similarity.base import Measure, Score, Shuffles, undefined
+from isogloss.similarity.base import Measure, Rows, Score, Shuffles, undefined
 from isogloss.similarity.intervals import subsampling
 from isogloss.similarity.measures import MEASURES
 from isogloss.similarity.over_utterances import utterances
@@ -27,6 +28,9 @@ from isogloss.takes import RowIndex
 PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
 """Columns of a chunk: those of the results, and every score of the null."""
 GIB = 2**30
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ class Scorer:
         self.line = specs.write(MEASURES, measure)
         self._views: OrderedDict[ViewKey, _View] = OrderedDict()
         self._index: dict[tuple[str, Modality], RowIndex] = {}
-        self._nuisance: dict[Any, tuple[Nuisance | None, str, str]] = {}
+        # Small for each pair of units; what is large is made anew for each comparison.
+        self._row_numbers: dict[Hashable, Rows] = {}
+        self._confounds: dict[Hashable, Confounds] = {}
         self._known = confounds.available(store.record(u) for u in units.values())
 
     def score(self, chunk: Sequence[Comparison]) -> pl.DataFrame:
@@ -91,12 +97,22 @@ class Scorer:
         rows: dict[int, list[dict[str, Any]]] = {}
         for wave in waves(chunk, self._room(chunk)):
             self._load({key for i in wave for key in (chunk[i].a, chunk[i].b)})
-            jobs = [self._job(chunk[i]) for i in wave]
-            shapes = {shape for job in jobs for shape in job.shapes()}
-            levels = dict(zip(shapes, self.pool.map(self._baseline, shapes), strict=True))
-            found = self.pool.map(partial(_Job.rows, baselines=levels), jobs)
+            jobs = self._spread(self._job, [chunk[i] for i in wave])
+            shapes = sorted({shape for job in jobs for shape in job.shapes()})
+            levels = dict(zip(shapes, self._spread(self._baseline, shapes), strict=True))
+            found = self._spread(partial(_Job.rows, baselines=levels), jobs)
             rows.update(zip(wave, found, strict=True))
         return pl.DataFrame([row for i in sorted(rows) for row in rows[i]], schema=PARTS)
+
+    def _spread(self, function: Callable[[A], B], items: Sequence[A]) -> list[B]:
+        """Map in threads, several items at a time, since handing one over costs as much as some."""
+        workers = self.options.workers
+        if workers == 1 or len(items) < 2:
+            return [function(item) for item in items]
+        size = max(1, min(16, len(items) // (4 * workers)))
+        parts = [items[i : i + size] for i in range(0, len(items), size)]
+        done = self.pool.map(lambda part: [function(item) for item in part], parts)
+        return [result for part in done for result in part]
 
     def _room(self, chunk: Sequence[Comparison]) -> int:
         """How many views fit into the memory that they may take."""
@@ -116,7 +132,7 @@ class Scorer:
             return _View(self.measure.prepare(array), array.shape[1])
 
         missing = sorted(keys - set(self._views))
-        self._views.update(zip(missing, self.pool.map(load, missing), strict=True))
+        self._views.update(zip(missing, self._spread(load, missing), strict=True))
 
     def _baseline(self, shape: tuple[int, int, int]) -> float:
         try:
@@ -124,12 +140,17 @@ class Scorer:
         except Exception:  # the comparisons of this shape say what is wrong
             return float("nan")
 
-    def rows_of(self, c: Comparison) -> tuple[Any, Any]:
+    def rows_of(self, c: Comparison) -> tuple[Rows, Rows]:
         """Row numbers of the two views of a comparison."""
-        return (
-            self.index(c.a).rows(c.sentences, c.takes_a),
-            self.index(c.b).rows(c.sentences, c.takes_b),
-        )
+        return self._rows(c.a, c.sentences, c.takes_a), self._rows(c.b, c.sentences, c.takes_b)
+
+    def _rows(
+        self, view: ViewKey, sentences: tuple[str, ...], takes: tuple[int, ...] | None
+    ) -> Rows:
+        key = view.language, view.modality, sentences, takes
+        if key not in self._row_numbers:
+            self._row_numbers[key] = self.index(view).rows(sentences, takes)
+        return self._row_numbers[key]
 
     def index(self, key: ViewKey) -> RowIndex:
         """Where the sentences of a view are."""
@@ -138,27 +159,16 @@ class Scorer:
             self._index[unit] = RowIndex(self.store.record(self.units[unit]))
         return self._index[unit]
 
-    def control(self, c: Comparison, rows_a: Any, rows_b: Any) -> tuple[Nuisance | None, str, str]:
-        """What to take out of a comparison, its names, and what could not be used.
-
-        It is the same for all taps of two units on the same sentences.
-        """
-        key = (
-            (c.a.language, c.a.modality, c.b.language, c.b.modality),
-            rows_a.tobytes(),
-            rows_b.tobytes(),
-        )
-        if key not in self._nuisance:
-            a, b = (self.store.record(self.units[v.language, v.modality]) for v in (c.a, c.b))
-            found = confounds.matrix(
+    def control(self, c: Comparison, rows_a: Rows, rows_b: Rows) -> Confounds:
+        """What to take out of a comparison, the same for all taps of two units."""
+        units = (c.a.language, c.a.modality), (c.b.language, c.b.modality)
+        key = *units, c.sentences, c.takes_a, c.takes_b
+        if key not in self._confounds:
+            a, b = (self.store.record(self.units[unit]) for unit in units)
+            self._confounds[key] = confounds.matrix(
                 self.options.confounds, a, rows_a, b, rows_b, known=self._known
             )
-            self._nuisance[key] = (
-                nuisance(found.values, len(c.sentences)),
-                ", ".join(self.options.confounds),
-                found.missing,
-            )
-        return self._nuisance[key]
+        return self._confounds[key]
 
     def _job(self, c: Comparison) -> "_Job":
         return _Job(self, c, self._views[c.a], self._views[c.b])
@@ -172,8 +182,10 @@ class _Job:
         self.rows_a, self.rows_b = scorer.rows_of(c)
         self.variants: list[tuple[str, Nuisance | None, str]] = [(PLAIN, None, "")]
         if scorer.options.confounds and len(c.sentences) >= 3:
-            out, names, missing = scorer.control(c, self.rows_a, self.rows_b)
-            self.variants.append((names, out, missing))
+            found = scorer.control(c, self.rows_a, self.rows_b)
+            out = nuisance(found.values, len(c.sentences))
+            names = ", ".join(scorer.options.confounds)
+            self.variants.append((names, out, found.missing))
 
     def shapes(self) -> Iterator[tuple[int, int, int]]:
         """(sentences less confounds, features, features) of each variant."""

@@ -69,7 +69,7 @@ def subsets(rng, size=60, n=40):
 
 @pytest.mark.parametrize("mean", ["all", "98"])
 @pytest.mark.parametrize("rule", ["squared", "linear"])
-@pytest.mark.parametrize(("share", "epsilon"), [(0.9, 1e-10), (1.0, 1e-2), (0.75, 0.0)])
+@pytest.mark.parametrize(("share", "epsilon"), [(0.9, 1e-10), (0.9, 1e-2), (0.75, 0.0), (1.0, 0.0)])
 def test_equals_scalar(views, to_array, mean, rule, share, epsilon):
     rows = subsets(np.random.default_rng(1))
     options = {"share": share, "rule": rule, "mean": mean, "epsilon": epsilon}

@@ -60,7 +60,7 @@ class Batch:
     coefficients: Array
     """(pairs × most kept) canonical correlations, falling; NaN beyond a pair's own number."""
     null: Array
-    """(pairs × permutations) scores with the sentences of one view shuffled."""
+    """(pairs × permutations) scores with the sentences of the second views shuffled."""
     reasons: tuple[str, ...]
     """(pairs,) why a score is NaN; empty otherwise."""
 
@@ -170,8 +170,7 @@ def svcca_batch(
             for gram, rank in ((grams_a, rank_a), (grams_b, rank_b))
         )
     counts = xp.minimum(a.k, b.k)
-    first, second = steps.in_order(xp, a, b)
-    product = xp.matmul(xp.matrix_transpose(first), second)
+    product = xp.matmul(xp.matrix_transpose(a.columns), b.columns)
     coefs = steps.coefficients(xp, product, counts)
     inside = xp.arange(coefs.shape[1], device=coefs.device)[None, :] < counts[:, None]
     some = np.empty((0, n), dtype=np.intp) if orders is None else np.asarray(orders)
@@ -180,7 +179,7 @@ def svcca_batch(
         k_a=xp.where(counts > 0, a.k, 0),
         k_b=xp.where(counts > 0, b.k, 0),
         coefficients=xp.where(inside, coefs, xp.nan),
-        null=steps.null(xp, first, second, counts, some, mean=mean, memory=_memory(coefs, memory)),
+        null=steps.null(xp, a, b, some, mean=mean, memory=_memory(coefs, memory)),
         reasons=_reasons(a, b, n),
     )
 

@@ -31,8 +31,6 @@ class Bases:
     """(pairs × n × most kept), zero beyond a view's own number."""
     k: Array
     """(pairs,) dimensions kept, 0 where there are none to keep."""
-    ratios: Array
-    """(pairs × most kept) eigenvalues as a share of the largest, zero beyond."""
     finite: Array
     """(pairs,) whether a view has neither NaN nor infinity."""
     varies: Array
@@ -45,8 +43,7 @@ def no_bases(xp: Any, grams: Array, kind: Any) -> Bases:
     no = xp.zeros((pairs,), dtype=xp.bool, device=grams.device)
     columns = xp.zeros((pairs, n, 1), dtype=kind, device=grams.device)
     k = xp.zeros((pairs,), dtype=xp.int64, device=grams.device)
-    ratios = xp.zeros((pairs, 1), dtype=xp.float64, device=grams.device)
-    return Bases(columns, k, ratios, finite=~no, varies=no)
+    return Bases(columns, k, finite=~no, varies=no)
 
 
 def bases(
@@ -93,7 +90,7 @@ def bases(
     most = max(1, *host(k))
     columns = xp.flip(found[1], axis=2)[:, :, :most]
     columns = columns * xp.asarray(weights, dtype=kind)[:, None, :most]
-    return Bases(columns, k, ratios[:, :most], finite=finite, varies=varies)
+    return Bases(columns, k, finite=finite, varies=varies)
 
 
 def _count(xp: Any, mask: Array) -> Array:
@@ -105,32 +102,6 @@ def host(numbers: Array) -> list[int]:
     return [int(i) for i in (numbers.tolist() if hasattr(numbers, "tolist") else numbers)]
 
 
-def in_order(xp: Any, a: Bases, b: Bases) -> tuple[Array, Array]:
-    """Put the columns of each pair in an order of their own, as ``cca.in_order`` does.
-
-    The first of the two has no more dimensions than the second, in every pair. Where both views
-    keep a single dimension nothing but their vectors tells them apart, and the shuffles may be
-    the inverse ones of ``cca.in_order``.
-    """
-    most = max(a.ratios.shape[1], b.ratios.shape[1])
-    one, two = (_widened(xp, side.ratios, most) for side in (a, b))
-    # The first ratio at which they differ decides between equal numbers of dimensions.
-    further = one - two
-    at = xp.argmax(xp.asarray(further != 0, dtype=xp.int64), axis=1, keepdims=True)
-    here = xp.arange(most, device=at.device)[None, :] == at
-    later = xp.sum(xp.where(here, further, 0.0), axis=1) > 0
-    turn = ((b.k < a.k) | ((b.k == a.k) & later))[:, None, None]
-    x, y = (_widened(xp, side.columns, most) for side in (a, b))
-    first, second = xp.where(turn, y, x), xp.where(turn, x, y)
-    least = max(1, *host(xp.minimum(a.k, b.k)))
-    return first[:, :, :least], second
-
-
-def _widened(xp: Any, x: Array, most: int) -> Array:
-    shape = (*x.shape[:-1], most - x.shape[-1])
-    return xp.concat([x, xp.zeros(shape, dtype=x.dtype, device=x.device)], axis=-1)
-
-
 def coefficients(xp: Any, products: Array, counts: Array) -> Array:
     """Canonical correlations from products of bases, in float64, falling, zero beyond the counts.
 
@@ -140,12 +111,16 @@ def coefficients(xp: Any, products: Array, counts: Array) -> Array:
 
     Args:
         xp: Array namespace.
-        products: (… × p × q) with p no more than q.
+        products: (… × p × q).
         counts: (…) true number of coefficients of each.
+
+    Returns:
+        (… × the smaller of p and q).
     """
-    lead = tuple(products.shape[:-2])
-    p = products.shape[-2]
-    flat = xp.reshape(products, (-1, p, products.shape[-1]))
+    if products.shape[-2] > products.shape[-1]:
+        products = xp.matrix_transpose(products)
+    lead, (p, q) = tuple(products.shape[:-2]), products.shape[-2:]
+    flat = xp.reshape(products, (-1, p, q))
     inside = xp.arange(p, device=flat.device)[None, :] < xp.reshape(counts, (-1,))[:, None]
     squares = xp.linalg.eigvalsh(xp.matmul(flat, xp.matrix_transpose(flat)))
     squares = xp.flip(xp.asarray(squares, dtype=xp.float64), axis=1)
@@ -181,49 +156,45 @@ def average(xp: Any, coefs: Array, counts: Array, mean: Mean) -> Array:
     return xp.sum(xp.where(here, sums, 0.0), axis=-1) / xp.asarray(last + 1, dtype=xp.float64)
 
 
-def null(
-    xp: Any, a: Array, b: Array, counts: Array, orders: Rows, *, mean: Mean, memory: int
-) -> Array:
-    """Scores with the rows of ``b`` in other orders: (pairs × permutations).
+def null(xp: Any, a: Bases, b: Bases, orders: Rows, *, mean: Mean, memory: int) -> Array:
+    """Scores with the rows of the second bases in other orders: (pairs × permutations).
 
     Args:
         xp: Array namespace.
-        a: (pairs × n × p) bases, zero beyond their own number of columns.
-        b: (pairs × n × q), q no less than p.
-        counts: (pairs,) number of coefficients, 0 for pairs whose scores are to be NaN.
+        a: First bases; pairs without any are given NaN.
+        b: Second bases.
         orders: (permutations × n).
         mean: Which mean of the coefficients.
         memory: Bytes that a block may take.
     """
-    pairs, n, _ = b.shape
+    pairs, n, _ = b.columns.shape
     orders = np.array(orders)
-    shuffles = len(orders)
-    own = host(counts)
-    width = host(_count(xp, xp.any(b != 0, axis=1)))
-    nothing = xp.full((1, shuffles), xp.nan, dtype=xp.float64, device=a.device)
+    shuffles, device = len(orders), a.columns.device
+    counts, k_a, k_b = xp.minimum(a.k, b.k), host(a.k), host(b.k)
+    nothing = xp.full((1, shuffles), xp.nan, dtype=xp.float64, device=device)
     if not shuffles:
         return xp.concat([nothing] * pairs, axis=0)
     # Pairs of like sizes go together, so that little is spent on columns of zeros.
-    todo = sorted((i for i in range(pairs) if own[i]), key=lambda i: (own[i], width[i]))
+    todo = sorted((i for i in range(pairs) if k_a[i] and k_b[i]), key=lambda i: (k_a[i], k_b[i]))
     parts, place = [nothing], np.zeros(pairs, dtype=np.int64)
-    bytes_each = 4 if a.dtype == xp.float32 else 8
+    bytes_each = 4 if a.columns.dtype == xp.float32 else 8
     while todo:
-        p, q = own[todo[-1]], width[todo[-1]]
-        many = max(1, memory // (bytes_each * (n * q + p * q + 3 * p * p)))
+        p, q = k_a[todo[-1]], k_b[todo[-1]]
+        many = max(1, memory // (bytes_each * (n * q + p * q + 3 * min(p, q) ** 2)))
         members, todo = todo[-max(1, many // shuffles) :], todo[: -max(1, many // shuffles)]
-        q = max(width[i] for i in members)
-        chosen = xp.asarray(members, device=a.device)
-        left = xp.matrix_transpose(xp.take(a, chosen, axis=0)[:, :, :p])[:, None, :, :]
-        right = xp.take(b, chosen, axis=0)[:, :, :q]
+        q = max(k_b[i] for i in members)
+        chosen = xp.asarray(members, device=device)
+        left = xp.matrix_transpose(xp.take(a.columns, chosen, axis=0)[:, :, :p])[:, None, :, :]
+        right = xp.take(b.columns, chosen, axis=0)[:, :, :q]
         size = xp.take(counts, chosen)[:, None]
         scores = []
         for start in range(0, shuffles, many):
             some = orders[start : start + many]
-            rows = xp.asarray(some.reshape(-1), device=a.device)
+            rows = xp.asarray(some.reshape(-1), device=device)
             turned = xp.reshape(xp.take(right, rows, axis=1), (len(members), len(some), n, q))
             sizes = xp.broadcast_to(size, (len(members), len(some)))
             coefs = coefficients(xp, xp.matmul(left, turned), sizes)
             scores.append(average(xp, coefs, sizes, mean))
         place[members] = sum(part.shape[0] for part in parts) + np.arange(len(members))
         parts.append(xp.concat(scores, axis=1))
-    return xp.take(xp.concat(parts, axis=0), xp.asarray(place, device=a.device), axis=0)
+    return xp.take(xp.concat(parts, axis=0), xp.asarray(place, device=device), axis=0)

@@ -65,7 +65,7 @@ class Canonical(Paired):
     def shuffled(self, a: cca.Basis, b: cca.Basis, orders: Rows) -> Floats:
         """Scores with the sentences of the second view shuffled."""
         n = len(a.columns)
-        if max(a.k, b.k) >= n - 1:
+        if max(a.k, b.k) >= n - 1 and cca.is_even(a) and cca.is_even(b):
             # One basis spans all there is, so no order of the other makes a difference.
             return np.full(len(orders), self.relate(a, b, n).score)
         return cca.permuted(a, b, mean=self.mean, orders=orders)

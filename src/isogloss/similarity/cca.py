@@ -15,6 +15,8 @@ Rule = Literal["squared", "linear"]
 
 TIE = 1e-12
 """Relative difference below which a sum has reached a share, so rounding does not decide a cut."""
+LOST = 4e-5
+"""A smaller singular value is not known to 1e-11 from its square."""
 BLOCK = 2**21
 """Largest number of values in a block of permuted bases (16 MiB)."""
 
@@ -51,6 +53,11 @@ def truncate(whole: Decomposition, *, share: float, rule: Rule, epsilon: float) 
     k = int(np.count_nonzero(variance >= epsilon))
     weights = np.sqrt(variance[:k] / (variance[:k] + epsilon))
     return Basis(whole.left(k) * weights, values[:k])
+
+
+def is_even(basis: Basis) -> bool:
+    """Whether epsilon gives all directions the same weight, to a millionth."""
+    return bool((np.einsum("ij,ij->j", basis.columns, basis.columns) > 1 - 2e-6).all())
 
 
 def in_order(a: Basis, b: Basis) -> tuple[Basis, Basis]:
@@ -117,6 +124,22 @@ def permuted(a: Basis, b: Basis, *, mean: Mean, orders: Rows) -> Floats:
     turned = np.ascontiguousarray(a.columns.T)
     for start in range(0, len(orders), step):
         rows = orders[start : start + step]
-        found = np.linalg.svd(turned @ b.columns[rows], compute_uv=False)
+        found = _values(turned @ b.columns[rows])
         scores[start : start + step] = average(np.minimum(found, 1.0), mean)
     return scores
+
+
+def _values(products: Floats) -> Floats:
+    """Singular values of many small matrices, falling.
+
+    As roots of eigenvalues, which is faster, except where one is so small that squaring would lose
+    it.
+    """
+    if products.shape[-2] > products.shape[-1]:
+        products = products.swapaxes(-1, -2)
+    squares = np.linalg.eigvalsh(products @ products.swapaxes(-1, -2))[..., ::-1]
+    small = (squares < LOST**2).any(axis=-1)
+    found: Floats = np.sqrt(np.maximum(squares, 0))
+    if small.any():
+        found[small] = np.linalg.svd(products[small], compute_uv=False)
+    return found

