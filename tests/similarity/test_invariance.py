@@ -62,11 +62,10 @@ def test_order_of_the_sentences(shape, seed, rule, mean):
 @given(shape=shapes, seed=seeds, rule=rules, mean=means)
 def test_symmetry_to_the_last_digit(shape, seed, rule, mean):
     x, y = views(shape, np.random.default_rng(seed))
-    one = svcca(x, y, rule=rule, mean=mean, permutations=5)
-    two = svcca(y, x, rule=rule, mean=mean, permutations=5)
+    one = svcca(x, y, rule=rule, mean=mean)
+    two = svcca(y, x, rule=rule, mean=mean)
     assert one.score == two.score
-    assert (one.k_x, one.k_y) == (two.k_y, two.k_x)
-    assert (one.null_mean, one.null_sd, one.p_value) == (two.null_mean, two.null_sd, two.p_value)
+    assert (one.k_x, one.k_y, one.chance) == (two.k_y, two.k_x, two.chance)
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,7 +11,7 @@ from isogloss.similarity.base import Floats, Rows, Score
 from isogloss.similarity.chance import Mean, wachter
 from isogloss.similarity.paired import Paired
 from isogloss.similarity.partial import Nuisance
-from isogloss.similarity.view import View
+from isogloss.similarity.view import View, subset_key
 
 FEW = 10
 """A view that keeps fewer dimensions than this is warned about."""
@@ -45,8 +45,14 @@ class Canonical(Paired):
 
     def form(self, view: View, rows: Rows, out: Nuisance | None) -> cca.Basis:
         """Cut a view to its leading directions."""
-        whole = view.decompose(rows, out)
-        return cca.truncate(whole, share=self.share, rule=self.rule, epsilon=self.epsilon)
+
+        def make() -> cca.Basis:
+            whole = view.decompose(rows, out)
+            return cca.truncate(whole, share=self.share, rule=self.rule, epsilon=self.epsilon)
+
+        cut = ("cut", self.share, self.rule, self.epsilon)
+        found: cca.Basis = view.remember(cut, subset_key(rows, out), make)
+        return found
 
     def relate(self, a: cca.Basis, b: cca.Basis, n: int) -> Score:
         """Mean canonical correlation, with its expectation by Wachter's law."""

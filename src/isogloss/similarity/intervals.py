@@ -23,6 +23,10 @@ HALF_NULL, WHOLE_NULL = 3, 100
 """Shuffles of a half of the sentences, and of all of them."""
 GROWTH = 2.0
 """Most that the variance may rise beyond the score."""
+FEWER = 0.7
+"""Share of the degrees of freedom that a score loses whose variance is all lasting."""
+SATURATED = 0.5
+"""Calibrated score above which forced ones leave nothing to vary."""
 LOST = 0.1
 """Share of subsets without a score above which there is no interval."""
 
@@ -82,8 +86,10 @@ def subsampling(
     Where unrelated views vary less than others do, as with CKA, so do views that are nearly so.
     The variance is therefore taken to change in a straight line from that of unrelated views, at
     the chance level, to V at the score, and beyond it up to twice V. The limits are the values
-    from which the score is as far off as Student's t allows with ``splits`` degrees of freedom
-    (Wilson 1927, Journal of the American Statistical Association 22:209).
+    from which the score is as far off as Student's t allows (Wilson 1927, Journal of the American
+    Statistical Association 22:209), with splits (1 − 0.7 L / H) degrees of freedom: how well the
+    lasting part is known depends on the sentences, of which few may carry much, and more splits do
+    not help.
 
     Why not something plainer: in a bootstrap, repeated rows look like shared structure, and the
     interval can miss the score itself. The jackknife, which leaves out one group of sentences at a
@@ -106,8 +112,10 @@ def subsampling(
 
     Returns:
         The interval within the range of the measure. It is NaN with a reason if the score is not
-        defined, for fewer than 40 sentences, or if more than a tenth of the subsets have no score;
-        fewer of those are left out and counted.
+        defined, for fewer than 40 sentences, if more than a tenth of the subsets have no score
+        (fewer of those are left out and counted), and for a saturated score: more than half of
+        the coefficients are one whatever the data, and the score is more than half way from chance
+        to the best. There the interval would be half again as wide as it should.
 
     Raises:
         MeasureError: ``splits`` is below 8, ``level`` is not between 0 and 1, or as in
@@ -128,7 +136,7 @@ def subsampling(
             shuffles=Shuffles(shuffles, seed + part) if shuffles else None,
         )
 
-    quantile = t_quantile(level, splits)
+    t_quantile(level, splits)
     if whole is None or not (whole.null.size or np.isnan(whole.score)):
         whole = score_of(None, WHOLE_NULL, 0)
     if np.isnan(whole.score):
@@ -137,13 +145,22 @@ def subsampling(
         return no_interval(
             *named, level, f"at least {FEWEST} sentences are needed, there are {whole.n}"
         )
+    forced = whole.k_x + whole.k_y - (whole.n - whole.covariates - 1)
+    least = min(whole.k_x, whole.k_y)
+    if 2 * forced > least and whole.calibrated > SATURATED:
+        reason = (
+            f"the score is saturated: {forced} of {least} coefficients are one whatever the data, "
+            f"and the others nearly so; keep fewer dimensions"
+        )
+        return no_interval(*named, level, reason)
     halves, large = _replicates(score_of, whole.n, splits, seed)
     skipped = sum(bool(np.isnan(s.score)) for s in (*halves, *large))
     if skipped > LOST * (len(halves) + len(large)):
         reason = next(s.reason for s in (*halves, *large) if np.isnan(s.score))
         return no_interval(*named, level, f"{skipped} subsets have no score: {reason}")
-    variance = _variance(whole, halves, large)
-    low, high = _limits(whole, variance, _variance_at_chance(whole, halves), quantile)
+    variance, freedom = _variance(whole, halves, large)
+    t = t_quantile(level, freedom)
+    low, high = _limits(whole, variance, _variance_at_chance(whole, halves), t)
     lowest, highest = measure.info.range
     return Interval(
         low=float(np.clip(low, lowest, highest)),
@@ -197,19 +214,20 @@ def _replicates(
     return halves, large
 
 
-def _variance(whole: Score, halves: list[Score], large: list[Score]) -> float:
+def _variance(whole: Score, halves: list[Score], large: list[Score]) -> tuple[float, float]:
+    """V as told above, and its degrees of freedom."""
     pairs = np.array([s.score for s in halves]).reshape(-1, 2)
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     apart = float(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2)) / 4
     lasting = max(apart - float(pairs.mean(axis=1).var(ddof=1)), 0.0)
+    share = lasting / apart if apart > 0 else 0.0
     scores = np.array([s.score for s in large])
     variance = float(scores[~np.isnan(scores)].var(ddof=1)) + (2 - 1 / KEPT) * lasting
-    if variance < apart:
-        variance += lasting / apart * (apart - variance)
+    variance += share * max(apart - variance, 0.0)
     related = float(np.clip(whole.calibrated, 0, 1))
-    if np.isnan(related) or whole.null.size < 2:
-        return variance
-    return max(variance, (1 - related) ** 2 * float(whole.null.var(ddof=1)))
+    if whole.null.size > 1 and not np.isnan(related):
+        variance = max(variance, (1 - related) ** 2 * float(whole.null.var(ddof=1)))
+    return variance, len(pairs) * (1 - FEWER * share)
 
 
 def _variance_at_chance(whole: Score, halves: list[Score]) -> float:

@@ -131,7 +131,7 @@ class Paired(Measure):
             )
         forms = []
         for name, view, rows in (("first", a, rows_a), ("second", b, rows_b)):
-            bad = rows[np.isin(rows, view.bad)]
+            bad = rows[np.isin(rows, view.bad)] if view.bad.size else view.bad
             if bad.size:
                 many = "1 sentence" if bad.size == 1 else f"{bad.size} sentences"
                 reason = f"has NaN or infinity in {many}, first in row {bad.min()}"

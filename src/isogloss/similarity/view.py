@@ -160,7 +160,7 @@ class View:
             with one_thread():
                 return self._decompose(rows, out)
 
-        found: Decomposition = self.remember("decomposition", _key(rows, out), make)
+        found: Decomposition = self.remember("decomposition", subset_key(rows, out), make)
         if not found.values.size:
             raise UndefinedError(_flat(rows.size, out))
         return found
@@ -208,7 +208,8 @@ class View:
         return gram, noise
 
 
-def _key(rows: Rows, out: Nuisance | None) -> Hashable:
+def subset_key(rows: Rows, out: Nuisance | None) -> Hashable:
+    """What tells one set of sentences, without some confounds, from another."""
     return rows.tobytes(), out.key if out else b""
 
 
