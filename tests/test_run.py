@@ -41,6 +41,7 @@ def test_a_run_leaves_everything(done):
     }  # fmt: skip
     for name in SCORES:
         assert (study.output / "results" / f"{name}.csv").stat().st_size
+        assert (study.output / "results" / "means" / f"{name}.csv").stat().st_size
         for suffix in (".pdf", ".png", "-dark.png"):
             assert (study.output / "figures" / f"{name}{suffix}").stat().st_size
     assert not list(isogloss.verify(study.output))
@@ -57,7 +58,9 @@ def test_every_tap_is_compared_with_its_n_k_and_chance(done):
     assert frame["baseline"].is_between(0, 1).all()
     speech = outcome.results["cross_lingual"].filter(group="speech")
     assert set(speech["label"]) >= {"in", "6", "len"}
-    assert speech.height == 3 * 8
+    assert speech.filter(control="").height == 3 * 8
+    assert speech.filter(control="characters, tokens, seconds").height == 3 * 8
+    assert frame.filter(pl.col("control") != "")["covariates"].unique().to_list() == [3]
 
 
 def test_the_report_says_what_the_model_and_the_speech_are(done):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.errors import MeasureError
-from isogloss.similarity.baseline import baseline
 from isogloss.similarity import gaussian_baseline, svcca, wachter
+from isogloss.similarity.baseline import baseline
 from isogloss.similarity.chance import _law_mean
 
 

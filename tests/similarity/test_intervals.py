@@ -1,4 +1,4 @@
-"""Intervals: closed forms, determinism, and the share of studies in which they contain the value."""
+"""Intervals: closed forms, determinism, and how often they contain what they are for."""
 
 from typing import ClassVar
 
@@ -36,8 +36,9 @@ class MeanProduct(Measure):
             return undefined(x.size, "the needed sentence is missing")
         extra = 0 if covariates is None else np.asarray(covariates)[:, 0]
         assert covariates is None or extra.size == x.size
-        null = [] if shuffles is None else [np.mean(x * y[o]) for o in shuffles.orders(x.size)]
-        return Score(float(np.mean(x * y - extra)), x.size, null=np.array(null), best=100.0)
+        null = np.empty(0) if shuffles is None else (x * y[shuffles.orders(x.size)]).mean(axis=1)
+        score = float(np.mean(x * y - extra))
+        return Score(score, x.size, null=null - np.mean(extra), best=100.0)
 
 
 class Distance(Cka):
@@ -63,13 +64,13 @@ def column(values):
 
 def test_standard_error_of_a_mean():
     measure, x = MeanProduct(), np.random.default_rng(0).gamma(2, size=50)
-    found = subsampling(measure, column(x), column(np.ones(50)), splits=3000)
+    found = subsampling(measure, column(x), column(np.ones(50)), splits=1200)
     expected = x.std(ddof=1) / np.sqrt(50)
-    assert found.se == pytest.approx(expected, rel=0.04)
-    margin = stats.t.ppf(0.975, 3000) * found.se
+    assert found.se == pytest.approx(expected, rel=0.06)
+    margin = stats.t.ppf(0.975, 1200 * 0.3) * found.se
     assert (found.low, found.high) == pytest.approx((x.mean() - margin, x.mean() + margin))
-    assert (found.replicates, found.skipped, found.reason) == (9000, 0, "")
-    wider = subsampling(measure, column(x), column(np.ones(50)), splits=3000, level=0.99)
+    assert (found.replicates, found.skipped, found.reason) == (3600, 0, "")
+    wider = subsampling(measure, column(x), column(np.ones(50)), splits=1200, level=0.99)
     assert wider.high - wider.low > 1.2 * (found.high - found.low)
 
 
@@ -119,11 +120,11 @@ def test_covariates_go_with_their_sentences():
 
 
 def test_intervals_stay_in_the_range_of_the_measure():
-    x, y = views(np.random.default_rng(4), 40, 6, 0.999)
-    measure = Svcca(share=1.0)
-    found = subsampling(measure, measure.prepare(x), measure.prepare(y))
+    x, y = views(np.random.default_rng(4), 40, 8, 0.97)
+    measure = Svcca(share=0.5)
+    found = subsampling(measure, measure.prepare(x), measure.prepare(y), level=0.9999)
     assert found.high == 1
-    assert 0.9 < found.low < 1
+    assert 0.5 < found.low < 1
 
 
 def test_distances_are_mirrored():
@@ -141,6 +142,17 @@ def test_near_chance_the_limit_toward_it_is_the_nearer_one():
     a, b = measure.prepare(x), measure.prepare(y)
     score, found = measure.compare(a, b).score, subsampling(measure, a, b)
     assert 0 < score - found.low < 0.9 * (found.high - score)
+
+
+def test_a_saturated_score_has_no_interval():
+    x, y = views(np.random.default_rng(20), 40, 60, 0.97, decay=0.2)
+    measure = Svcca()
+    found = subsampling(measure, measure.prepare(x), measure.prepare(y))
+    assert np.isnan(found.low)
+    assert "coefficients are one whatever the data" in found.reason
+    # As many forced ones, but little more than chance: there is something left to vary.
+    low = views(np.random.default_rng(20), 40, 60, 0.2, decay=0.2)
+    assert subsampling(measure, *(measure.prepare(v) for v in low), splits=8).reason == ""
 
 
 def test_what_has_no_score_has_no_interval():
@@ -181,11 +193,10 @@ def _share(inside):
     [
         (Svcca(), 8, 0.6),
         (Svcca(), 60, 0.0),
-        (Cka(debiased=True), 60, 0.0),
-        (Cka(debiased=True), 60, 0.7),
+        (Cka(debiased=True), 12, 0.0),
         (MeanProduct(), 1, 0.5),
     ],
-    ids=["svcca", "svcca unrelated", "cka unrelated", "cka", "mean product"],
+    ids=["svcca", "svcca unrelated", "cka unrelated", "mean product"],
 )
 def test_subsampling_contains_the_expected_score(measure, d, signal):
     rng, n = np.random.default_rng(8), 40
@@ -193,7 +204,7 @@ def test_subsampling_contains_the_expected_score(measure, d, signal):
     def prepared():
         return tuple(measure.prepare(v) for v in views(rng, n, d, signal))
 
-    truth = np.mean([measure.compare(*prepared()).score for _ in range(1000)])
+    truth = np.mean([measure.compare(*prepared()).score for _ in range(600)])
     found = [subsampling(measure, *prepared(), seed=i) for i in range(200)]
     _share([f.low <= truth <= f.high for f in found])
 
@@ -208,12 +219,12 @@ def test_variance_between_recordings_is_corrected_for_their_number():
     for counts in (np.full(30, 2), np.full(30, 3), rng.choice([2, 3, 5], size=30)):
         rows = _takes(counts)
         x, ones = rng.standard_normal(counts.sum()), column(np.ones(30))
-        found = utterances(MeanProduct(), column(x), ones, takes_a=rows, draws=4000)
+        found = utterances(MeanProduct(), column(x), ones, takes_a=rows, draws=1000)
         expected = np.sqrt(sum(x[r].var(ddof=1) for r in rows)) / 30
-        assert found.se == pytest.approx(expected, rel=0.05)
+        assert found.se == pytest.approx(expected, rel=0.1)
         first = np.mean([x[r[0]] for r in rows])
         assert (found.low + found.high) / 2 == pytest.approx(first)
-        assert found.replicates == 8000
+        assert found.replicates == 2000
 
 
 def test_sentences_with_one_recording_are_made_up_for():
@@ -222,10 +233,10 @@ def test_sentences_with_one_recording_are_made_up_for():
     rows = _takes(counts)
     x = rng.standard_normal(counts.sum())
     found = utterances(
-        MeanProduct(), column(np.ones(40)), column(x), takes_b=rows, draws=4000, seed=1
+        MeanProduct(), column(np.ones(40)), column(x), takes_b=rows, draws=1000, seed=1
     )
     expected = np.sqrt(sum(x[r].var(ddof=1) for r in rows[:30]) * 40 / 30) / 40
-    assert found.se == pytest.approx(expected, rel=0.05)
+    assert found.se == pytest.approx(expected, rel=0.1)
     rare = utterances(MeanProduct(), column(np.ones(30)), column(x), takes_b=rows[20:] + rows[30:])
     assert np.isnan(rare.low)
     assert rare.reason == "only 33% of the sentences have several recordings"
@@ -236,13 +247,13 @@ def test_recordings_on_both_sides_add_up():
     rows = _takes(np.full(40, 2))
     x, y = rng.standard_normal((2, 80)) + 3
     both = utterances(
-        MeanProduct(), column(x), column(y), takes_a=rows, takes_b=rows, draws=6000
+        MeanProduct(), column(x), column(y), takes_a=rows, takes_b=rows, draws=2500
     ).se
     firsts, alone = [r[0] for r in rows], []
     for view, other in ((x, y), (y, x)):
         alone.append(
             utterances(
-                MeanProduct(), column(view), column(other[firsts]), takes_a=rows, draws=6000
+                MeanProduct(), column(view), column(other[firsts]), takes_a=rows, draws=2500
             ).se
         )
     assert both**2 == pytest.approx(sum(v**2 for v in alone), rel=0.15)
@@ -335,7 +346,7 @@ def test_variance_over_pairs_has_no_bias_with_missing_pairs():
     rng = np.random.default_rng(17)
     missing = rng.permutation(45)[:9]
     means, variances = [], []
-    for _ in range(3000):
+    for _ in range(1500):
         effect = rng.standard_normal(10)
         values = effect[first] + effect[second] + rng.standard_normal(45)
         values[missing] = np.nan

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isogloss.errors import MeasureError
-from isogloss.similarity import Shuffles, Svcca, cca, svcca
+from isogloss.similarity import Shuffles, cca, svcca
 
 
 def related(rng, n=40, d_x=60, d_y=20, strength=1.0):
