@@ -247,7 +247,8 @@ def test_which_gap_is_larger_follows_the_best_partner():
         empty = dict.fromkeys(SCHEMA, None)
         return {
             **empty, "measure": "svcca", "group": kind, "language_a": a, "language_b": b,
-            "score": score, "calibrated": score / 2, "n": 9, "chance": 0.1, "null_mean": 0.1, "permutations": 5,
+            "score": score, "calibrated": score / 2, "n": 9, "chance": 0.1, "null_mean": 0.1,
+            "permutations": 5,
         }  # fmt: skip
 
     frame = pl.DataFrame(

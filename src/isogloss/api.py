@@ -18,7 +18,7 @@ from isogloss.extract import extract
 from isogloss.planning import plan
 from isogloss.results import read, write
 from isogloss.runs import Run
-from isogloss.scoring import Options
+from isogloss.sharing import Options
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Problem, Store, Unit
 from isogloss.study import Study

@@ -19,13 +19,14 @@ from isogloss.corpora.base import Modality
 from isogloss.events import Events, task
 from isogloss.families import Family
 from isogloss.results import MEANS, SCHEMA, parquet
-from isogloss.scoring import Options, Scorer
+from isogloss.scoring import Scorer
 from isogloss.settings import digest
+from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store, Unit
 
-FORMAT = 3
+FORMAT = 4
 
 Units = Mapping[tuple[str, Modality], Unit]
 
@@ -48,8 +49,8 @@ def compare(
         analysis: Name of the analysis, for the table and the progress.
         store: Where the activations are.
         units: The committed unit of each language and modality.
-        options: What all comparisons share. Each pair of units draws its own shuffles from the
-            seed, so a score does not depend on what else is computed, nor in which order.
+        options: What all comparisons share. A score depends on them and on its own two views
+            only, not on what else is computed, nor in which order.
         events: Receives progress.
 
     Returns:

@@ -1,9 +1,7 @@
 """Score the comparisons of one place: load the views, compare in threads, describe each score."""
 
-import hashlib
-import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,18 +10,17 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from isogloss import confounds, specs
+from isogloss import specs
 from isogloss.analyses.base import Comparison, ViewKey
-from isogloss.confounds import Confounds
 from isogloss.corpora.base import Modality
 from isogloss.results import PLAIN, SCHEMA
-from isogloss.similarity.base import Measure, Rows, Score, Shuffles, undefined
+from isogloss.sharing import Options, Shared
+from isogloss.similarity.base import Measure, Score, undefined
 from isogloss.similarity.intervals import subsampling
 from isogloss.similarity.measures import MEASURES
 from isogloss.similarity.over_utterances import utterances
 from isogloss.similarity.partial import Nuisance, nuisance
 from isogloss.store import Store, Unit
-from isogloss.takes import RowIndex
 
 PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
 """Columns of a chunk: those of the results, and every score of the null."""
@@ -31,30 +28,6 @@ GIB = 2**30
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What all comparisons of a run share."""
-
-    permutations: int
-    seed: int
-    confounds: tuple[str, ...]
-    interval: str
-    jobs: int = 0
-    """Threads; 0: one per core. Does not change any number."""
-    memory: float = 1.0
-    """GiB for prepared views. Does not change any number."""
-
-    @property
-    def identity(self) -> list[Any]:
-        """What the numbers depend on."""
-        return [self.permutations, self.seed, list(self.confounds), self.interval]
-
-    @property
-    def workers(self) -> int:
-        """Number of threads."""
-        return self.jobs or os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -86,11 +59,7 @@ class Scorer:
         self.options, self.pool = options, pool
         self.line = specs.write(MEASURES, measure)
         self._views: OrderedDict[ViewKey, _View] = OrderedDict()
-        self._index: dict[tuple[str, Modality], RowIndex] = {}
-        # Small for each pair of units; what is large is made anew for each comparison.
-        self._row_numbers: dict[Hashable, Rows] = {}
-        self._confounds: dict[Hashable, Confounds] = {}
-        self._known = confounds.available(store.record(u) for u in units.values())
+        self.shared = Shared(store, units, options)
 
     def score(self, chunk: Sequence[Comparison]) -> pl.DataFrame:
         """One row per comparison, and one more if confounds are to be taken out."""
@@ -140,36 +109,6 @@ class Scorer:
         except Exception:  # the comparisons of this shape say what is wrong
             return float("nan")
 
-    def rows_of(self, c: Comparison) -> tuple[Rows, Rows]:
-        """Row numbers of the two views of a comparison."""
-        return self._rows(c.a, c.sentences, c.takes_a), self._rows(c.b, c.sentences, c.takes_b)
-
-    def _rows(
-        self, view: ViewKey, sentences: tuple[str, ...], takes: tuple[int, ...] | None
-    ) -> Rows:
-        key = view.language, view.modality, sentences, takes
-        if key not in self._row_numbers:
-            self._row_numbers[key] = self.index(view).rows(sentences, takes)
-        return self._row_numbers[key]
-
-    def index(self, key: ViewKey) -> RowIndex:
-        """Where the sentences of a view are."""
-        unit = key.language, key.modality
-        if unit not in self._index:
-            self._index[unit] = RowIndex(self.store.record(self.units[unit]))
-        return self._index[unit]
-
-    def control(self, c: Comparison, rows_a: Rows, rows_b: Rows) -> Confounds:
-        """What to take out of a comparison, the same for all taps of two units."""
-        units = (c.a.language, c.a.modality), (c.b.language, c.b.modality)
-        key = *units, c.sentences, c.takes_a, c.takes_b
-        if key not in self._confounds:
-            a, b = (self.store.record(self.units[unit]) for unit in units)
-            self._confounds[key] = confounds.matrix(
-                self.options.confounds, a, rows_a, b, rows_b, known=self._known
-            )
-        return self._confounds[key]
-
     def _job(self, c: Comparison) -> "_Job":
         return _Job(self, c, self._views[c.a], self._views[c.b])
 
@@ -179,10 +118,10 @@ class _Job:
 
     def __init__(self, scorer: Scorer, c: Comparison, a: _View, b: _View) -> None:
         self.scorer, self.c, self.a, self.b = scorer, c, a, b
-        self.rows_a, self.rows_b = scorer.rows_of(c)
+        self.rows_a, self.rows_b = scorer.shared.rows_of(c)
         self.variants: list[tuple[str, Nuisance | None, str]] = [(PLAIN, None, "")]
         if scorer.options.confounds and len(c.sentences) >= 3:
-            found = scorer.control(c, self.rows_a, self.rows_b)
+            found = scorer.shared.control(c, self.rows_a, self.rows_b)
             out = nuisance(found.values, len(c.sentences))
             names = ", ".join(scorer.options.confounds)
             self.variants.append((names, out, found.missing))
@@ -204,7 +143,7 @@ class _Job:
         return found
 
     def _score(self, control: str, out: Nuisance | None) -> tuple[Score, dict[str, Any]]:
-        options, measure, n = self.scorer.options, self.scorer.measure, len(self.c.sentences)
+        measure, n = self.scorer.measure, len(self.c.sentences)
         if control and out is None:
             return undefined(n, "no confound varies between the sentences"), _NO_INTERVAL
         try:
@@ -214,7 +153,7 @@ class _Job:
                 rows_a=self.rows_a,
                 rows_b=self.rows_b,
                 covariates=out,
-                shuffles=Shuffles(options.permutations, _seed(options.seed, self.c)),
+                shuffles=self.scorer.shared.shuffles(self.c),
             )
             return score, self._interval(score, out)
         except Exception as error:
@@ -243,8 +182,8 @@ class _Job:
                 scorer.measure,
                 self.a.prepared,
                 self.b.prepared,
-                takes_a=scorer.index(c.a).all_takes(c.sentences),
-                takes_b=scorer.index(c.b).all_takes(c.sentences),
+                takes_a=scorer.shared.index(c.a).all_takes(c.sentences),
+                takes_b=scorer.shared.index(c.b).all_takes(c.sentences),
                 covariates=out,
                 seed=seed,
             )
@@ -282,12 +221,6 @@ def waves(chunk: Sequence[Comparison], fits: int) -> Iterator[list[int]]:
         tiles.setdefault((first[c.a] // size, second[c.b] // size), []).append(i)
     for _, wave in sorted(tiles.items()):
         yield wave
-
-
-def _seed(seed: int, c: Comparison) -> int:
-    """All taps of two units share their shuffles, so that curves over taps can be tested."""
-    text = f"{seed}|{c.a.language}|{c.a.modality}|{c.b.language}|{c.b.modality}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def _row(

@@ -145,13 +145,13 @@ def test_near_chance_the_limit_toward_it_is_the_nearer_one():
 
 
 def test_a_saturated_score_has_no_interval():
-    x, y = views(np.random.default_rng(20), 40, 60, 0.97, decay=0.2)
+    x, y = views(np.random.default_rng(20), 40, 200, 0.99, decay=0.3)
     measure = Svcca()
     found = subsampling(measure, measure.prepare(x), measure.prepare(y))
     assert np.isnan(found.low)
     assert "coefficients are one whatever the data" in found.reason
     # As many forced ones, but little more than chance: there is something left to vary.
-    low = views(np.random.default_rng(20), 40, 60, 0.2, decay=0.2)
+    low = views(np.random.default_rng(20), 40, 200, 0.2, decay=0.3)
     assert subsampling(measure, *(measure.prepare(v) for v in low), splits=8).reason == ""
 
 
@@ -192,11 +192,10 @@ def _share(inside):
     ("measure", "d", "signal"),
     [
         (Svcca(), 8, 0.6),
-        (Svcca(), 60, 0.0),
         (Cka(debiased=True), 12, 0.0),
         (MeanProduct(), 1, 0.5),
     ],
-    ids=["svcca", "svcca unrelated", "cka unrelated", "mean product"],
+    ids=["svcca", "cka unrelated", "mean product"],
 )
 def test_subsampling_contains_the_expected_score(measure, d, signal):
     rng, n = np.random.default_rng(8), 40
@@ -298,7 +297,7 @@ def test_drawing_recordings_for_svcca():
             return measure.prepare(many + 0.5 * spread * rng.standard_normal(many.shape))
 
         found = utterances(measure, record(2), b, takes_a=rows, seed=i)
-        fresh = np.mean([measure.compare(record(1), b).score for _ in range(30)])
+        fresh = np.mean([measure.compare(record(1), b).score for _ in range(24)])
         inside.append(found.low <= fresh <= found.high)
     _share(inside)
 

@@ -14,8 +14,8 @@ from isogloss.errors import IsoglossError
 from isogloss.events import Events, Silent
 from isogloss.results import write
 from isogloss.runs import Run
-from isogloss.scoring import Options
 from isogloss.sensitivity.table import FRACTIONS, SHARES, Scored, findings, table, variants
+from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 

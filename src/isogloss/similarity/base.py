@@ -126,7 +126,7 @@ class MeasureInfo:
 class Shuffles:
     """Permutations of the sentences, the same for every comparison of as many sentences.
 
-    All taps of a pair of languages are given the same shuffles, so that a curve over taps, and its
+    All taps of a pair of views are given the same shuffles, so that a curve over taps, and its
     maximum, can be tested as a whole (Westfall and Young 1993).
     """
 
@@ -143,6 +143,32 @@ class Shuffles:
         rng = np.random.default_rng(int.from_bytes(key[:16], "big"))
         ordered = np.broadcast_to(np.arange(n, dtype=np.intp), (self.count, n))
         return rng.permuted(ordered, axis=1)
+
+
+@dataclass(frozen=True)
+class KeyedShuffles(Shuffles):
+    """Shuffles of both views by keys, so that comparisons which share a view share its shuffle.
+
+    The order of a view is that of its keys. Where all views of one kind (all speech, or all that
+    is of one language) take their keys from the sentence, a shuffle does the same to all of them
+    at once, and what they have in common survives: only then has the mean of their scores the
+    spread that it would have if the kinds had nothing to do with each other.
+    """
+
+    keys_a: NDArray[np.floating] = field(default_factory=_NONE.copy, repr=False)
+    """(count × sentences) random keys of the first view's sentences."""
+    keys_b: NDArray[np.floating] = field(default_factory=_NONE.copy, repr=False)
+    """Those of the second view."""
+
+    def orders(self, n: int) -> Rows:
+        """Return the orders of the second view relative to the first: (count × n).
+
+        With confounds there are fewer rows than sentences; the first keys are used.
+        """
+        first, second = (np.argsort(k[:, :n], axis=1) for k in (self.keys_a, self.keys_b))
+        found = np.empty_like(first)
+        np.put_along_axis(found, first, second, axis=1)
+        return found
 
 
 class Measure(Settings, ABC):

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from isogloss.errors import MeasureError
-from isogloss.similarity.base import Measure, Rows, Score, Shuffles
+from isogloss.similarity.base import SAME, Measure, Rows, Score, Shuffles
 
 FEWEST = 40
 """Sentences below which the coverage of the interval over sentences has not been established."""
@@ -237,7 +237,7 @@ def _variance_at_chance(whole: Score, halves: list[Score]) -> float:
     of one half do not share with those of another.
     """
     nulls = [s.null for s in halves if not np.isnan(s.score) and s.null.size == HALF_NULL]
-    if whole.null.size < 2 or len(nulls) < 2:
+    if whole.null.size < 2 or np.ptp(whole.null) <= SAME or len(nulls) < 2:
         return float("nan")
     shuffled = np.array(nulls)
     within = float(shuffled.var(axis=1, ddof=1).mean())
@@ -245,17 +245,22 @@ def _variance_at_chance(whole: Score, halves: list[Score]) -> float:
 
 
 def _limits(whole: Score, variance: float, at_chance: float, t: float) -> tuple[float, float]:
-    """Solve (score − x)² = t² V(x) on either side of the score, with V as told above."""
-    score, chance = whole.score, whole.null_mean
-    away = abs(score - chance)
+    """Solve (score − x)² = t² V(x) on either side of the score, with V as told above.
+
+    All is turned so that larger is more similar; a score below chance has its wider side above
+    as well, so that the limits do not jump where the score passes chance.
+    """
+    sign = 1.0 if whole.best >= whole.null_mean else -1.0
+    away = sign * (whole.score - whole.null_mean)
     margin = t * float(np.sqrt(variance))
-    if not at_chance < variance or not away > 0:
-        return score - margin, score + margin
-    slope = (variance - at_chance) / away
-    far = t * slope * t / 2 + np.sqrt((t * t * slope / 2) ** 2 + margin**2)
-    far = min(float(far), margin * float(np.sqrt(GROWTH)))
-    if away <= t * np.sqrt(at_chance):
-        near = t * float(np.sqrt(at_chance))
-    else:
-        near = float(np.sqrt((t * t * slope / 2) ** 2 + margin**2) - t * t * slope / 2)
-    return (score - near, score + far) if score > chance else (score - far, score + near)
+    near = far = margin
+    if at_chance < variance:
+        near, far = t * float(np.sqrt(at_chance)), margin * float(np.sqrt(GROWTH))
+        if away:
+            half = t * t * (variance - at_chance) / abs(away) / 2
+            root = float(np.hypot(half, margin))
+            far = min(far, root + half)
+            if away > near:
+                near = root - half
+    low, high = whole.score - sign * near, whole.score + sign * far
+    return min(low, high), max(low, high)

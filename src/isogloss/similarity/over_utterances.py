@@ -135,6 +135,11 @@ def _heads(side: list[Rows]) -> Rows:
 
 def _draw(side: list[Rows], rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Two recordings of each sentence, different ones where there are several."""
-    pairs = [rng.permutation(rows)[[0, -1]] for rows in side]
-    one, another = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    return one, another
+    counts = np.array([rows.size for rows in side])
+    table = np.zeros((counts.size, counts.max()), dtype=np.intp)
+    there = np.arange(counts.max()) < counts[:, None]
+    table[there] = np.concatenate(side)
+    order = np.argsort(np.where(there, rng.random(table.shape), np.inf), axis=1)
+    every = np.arange(counts.size)
+    one, another = order[:, 0], order[every, np.minimum(counts, 2) - 1]
+    return table[every, one], table[every, another]
