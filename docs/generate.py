@@ -10,7 +10,7 @@ from isogloss.corpora import CORPORA
 from isogloss.models import MODELS
 from isogloss.registry import Registry
 from isogloss.results import MEANING, MEANS, SCHEMA
-from isogloss.settings import Settings, role_of
+from isogloss.settings import Settings, own_first, role_of
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS, Study
 
@@ -98,7 +98,7 @@ def _measure(info: Any) -> str:
 
 def _table(settings: type[Settings], skip: tuple[str, ...]) -> str:
     rows = ["| setting | default | role | what it does |", "|---|---|---|---|"]
-    for name, info in settings.model_fields.items():
+    for name, info in own_first(settings).items():
         if name in skip:
             continue
         default = "required" if info.is_required() else f"`{show_value(info.get_default())}`"

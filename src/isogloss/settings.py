@@ -10,9 +10,11 @@ The role says what a change of the field means for work already done:
 
 import hashlib
 import json
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from isogloss.errors import StudyError, choices, unknown
@@ -123,6 +125,12 @@ def role_of(settings: type[Settings], field: str) -> Role:
     if not isinstance(extra, dict) or "role" not in extra:
         raise TypeError(f"{settings.__name__}.{field} has no role; declare it with setting()")
     return extra["role"]  # type: ignore[return-value]
+
+
+def own_first(settings: type[Settings]) -> dict[str, FieldInfo]:
+    """All fields, those of a class before those that it shares with others of its kind."""
+    order = {name: None for base in settings.__mro__ for name in get_annotations(base)}
+    return {name: settings.model_fields[name] for name in order if name in settings.model_fields}
 
 
 def by_role(settings: Settings, *roles: Role) -> dict[str, Any]:

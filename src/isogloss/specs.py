@@ -5,14 +5,13 @@ which options a number was computed.
 """
 
 import re
-from inspect import get_annotations
 from typing import Any, TypeVar
 
 import yaml
 
 from isogloss.errors import StudyError
 from isogloss.registry import Registry
-from isogloss.settings import Settings, check_keys
+from isogloss.settings import Settings, check_keys, own_first
 
 S = TypeVar("S", bound=Settings)
 
@@ -48,8 +47,7 @@ def write(registry: Registry[S], part: S, *, defaults: bool = True) -> str:
     """The line of a part, with all its options or only those that are not at their default."""
     name = registry.name_of(type(part))
     options = part.model_dump(mode="json", exclude_defaults=not defaults)
-    # A part's own options before those that it shares with others of its kind.
-    order = {k: None for c in type(part).__mro__ for k in get_annotations(c)}
+    order = own_first(type(part))
     inside = ", ".join(f"{k}={_plain(options[k])}" for k in order if k in options)
     return f"{name}({inside})" if inside else name
 

@@ -246,13 +246,13 @@ def test_recordings_on_both_sides_add_up():
     rows = _takes(np.full(40, 2))
     x, y = rng.standard_normal((2, 80)) + 3
     both = utterances(
-        MeanProduct(), column(x), column(y), takes_a=rows, takes_b=rows, draws=2500
+        MeanProduct(), column(x), column(y), takes_a=rows, takes_b=rows, draws=1000
     ).se
     firsts, alone = [r[0] for r in rows], []
     for view, other in ((x, y), (y, x)):
         alone.append(
             utterances(
-                MeanProduct(), column(view), column(other[firsts]), takes_a=rows, draws=2500
+                MeanProduct(), column(view), column(other[firsts]), takes_a=rows, draws=1000
             ).se
         )
     assert both**2 == pytest.approx(sum(v**2 for v in alone), rel=0.15)

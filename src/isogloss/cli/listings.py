@@ -16,6 +16,7 @@ from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
 from isogloss.selection import Summary, select, summary
+from isogloss.settings import own_first
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS
 
@@ -66,12 +67,15 @@ def measures() -> None:
                 f"{low:g} to {high:g}",
                 "more similar" if info.larger_is_more_similar else "less similar",
                 ", ".join(sorted(info.invariances)),
+                info.cost,
                 info.source,
                 MEASURES.origin(name),
             ]
         )
     show_table(
-        "", ["measure", "what", "range", "larger is", "invariant to", "source", "from"], rows
+        "",
+        ["measure", "what", "range", "larger is", "invariant to", "cost", "source", "from"],
+        rows,
     )
     _settings(MEASURES)
 
@@ -214,7 +218,7 @@ def _parts(registry: Registry[Any]) -> Iterable[tuple[str, Any]]:
 def _settings(registry: Registry[Any]) -> None:
     rows = []
     for name, part in _parts(registry):
-        for field, info in part.model_fields.items():
+        for field, info in own_first(part).items():
             if field in KINDS.values():
                 continue
             default = "required" if info.is_required() else show_value(info.get_default())

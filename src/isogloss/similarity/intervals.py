@@ -76,12 +76,15 @@ def subsampling(
       over sentences.
     * L = H − M, with M the variance of the mean of two halves. M is what hangs on which sentences
       happen to be together: a neighbour, a rank, a number of kept dimensions. What lasts is L.
-    * S, the variance over the large subsets. It has what hangs on single subsets in about the size
-      that it has in the whole, and 2/7 of the lasting part.
+    * S, the variance over the large subsets. It has 2/7 of the lasting part, and what hangs on
+      single subsets. That is larger in a subset than in the whole, but does not differ wholly
+      from subset to subset, and the two make up for each other. Only near the best score the
+      latter no longer holds. So S counts by (7/9)^e, with e = c² (1 − L / H) and c the calibrated
+      score, which simulation settled.
 
-    So the variance is V = S + 5/7 L. If that is less than H, the share L / H of the difference is
+    The variance is V = S (7/9)^e + 5/7 L. If that is less than H, the share L / H of the difference is
     added, since for a score that is nearly a mean over sentences H is the steadier number. V is at
-    least (1 − c)² times the variance over shuffled sentences, c being the calibrated score.
+    least (1 − c)² times the variance over shuffled sentences.
 
     Where unrelated views vary less than others do, as with CKA, so do views that are nearly so.
     The variance is therefore taken to change in a straight line from that of unrelated views, at
@@ -222,10 +225,11 @@ def _variance(whole: Score, halves: list[Score], large: list[Score]) -> tuple[fl
     lasting = max(apart - float(pairs.mean(axis=1).var(ddof=1)), 0.0)
     share = lasting / apart if apart > 0 else 0.0
     scores = np.array([s.score for s in large])
-    variance = float(scores[~np.isnan(scores)].var(ddof=1)) + (2 - 1 / KEPT) * lasting
+    single = float(scores[~np.isnan(scores)].var(ddof=1))
+    related = float(np.clip(np.nan_to_num(whole.calibrated), 0, 1))
+    variance = single * KEPT ** (related**2 * (1 - share)) + (2 - 1 / KEPT) * lasting
     variance += share * max(apart - variance, 0.0)
-    related = float(np.clip(whole.calibrated, 0, 1))
-    if whole.null.size > 1 and not np.isnan(related):
+    if whole.null.size > 1:
         variance = max(variance, (1 - related) ** 2 * float(whole.null.var(ddof=1)))
     return variance, len(pairs) * (1 - FEWER * share)
 
