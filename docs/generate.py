@@ -51,7 +51,8 @@ def page() -> str:
         "\n## Columns of the means\n\nTables in `results/means` have a row for each curve and "
         "place: the mean over languages, or pairs of them. `score`, `calibrated` and "
         "`baseline` are means, `low` and `high` the ends of a 95 % interval by a jackknife over "
-        "languages, and the p-values are those of the mean.\n\n| column | what it holds |\n|---|---|"
+        "languages, and the p-values are those of the mean.\n\n"
+        "| column | what it holds |\n|---|---|"
     )
     parts += [f"| `{c}` | {MEANING[c]} |" for c in MEANS]
     return "\n".join(parts) + "\n"
