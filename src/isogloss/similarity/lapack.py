@@ -156,11 +156,16 @@ def _vectors(values: Floats, pivots: Floats, lower: Floats, columns: Floats) -> 
     routine = _routine("dlar1v")
     first, last = by(whole(1)), by(whole(n))
     smallest, no_gap, no_count = by(real(np.finfo(np.float64).tiny)), by(real(0)), by(whole(0))
-    count = whole()
+    value, column = ctypes.c_void_p(), ctypes.c_void_p()
+    at, to = values.ctypes.data, columns.ctypes.data
+    ignored = by(unused)
+    # The same objects for all calls: making them anew would take as long as the work.
+    arguments = (
+        last, first, last, value, *factors, smallest, no_gap, column, no_count, by(whole()),
+        ignored, ignored, by(twist), support, ignored, ignored, ignored, work,
+    )  # fmt: skip
     for j in range(values.size):
         twist.value = 0  # the routine chooses where to twist
-        routine(
-            last, first, last, ctypes.c_void_p(values.ctypes.data + 8 * j), *factors, smallest,
-            no_gap, ctypes.c_void_p(columns.ctypes.data + 8 * n * j), no_count, by(count),
-            by(unused), by(unused), by(twist), support, by(unused), by(unused), by(unused), work,
-        )  # fmt: skip
+        value.value = at + 8 * j
+        column.value = to + 8 * n * j
+        routine(*arguments)
