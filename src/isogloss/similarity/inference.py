@@ -111,11 +111,9 @@ def average_null(
     """Test the mean of scores at one place, such as that of all pairs of languages at one tap.
 
     Shuffle i of the mean is the mean of the rows' shuffles i. The hypothesis is that no row is
-    related. Two cases are exact: rows that were all shuffled by the same orders (whatever they
-    have in common is kept), and rows whose shuffles are independent of each other while their
-    data are independent too. Different pairs of languages with different sentences have
-    independent shuffles; if such pairs share a language, their null scores are still uncorrelated
-    under shuffles, so that the null of the mean is right to the second moment.
+    related. Rows whose views have something in common, as translations have their meaning, need
+    shuffles that keep it (:class:`isogloss.similarity.base.KeyedShuffles`, which runs use): each
+    row shuffled by itself makes the null of the mean too narrow and calls noise a finding.
 
     Rows with NaN, in the score or in a shuffle, do not count.
 

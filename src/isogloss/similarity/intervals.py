@@ -23,8 +23,8 @@ HALF_NULL, WHOLE_NULL = 3, 100
 """Shuffles of a half of the sentences, and of all of them."""
 GROWTH = 2.0
 """Most that the variance may rise beyond the score."""
-FEWER = 0.7
-"""Share of the degrees of freedom that a score loses whose variance is all lasting."""
+STEADY = 11
+"""Degrees of freedom of a variance that is all lasting, however many the splits."""
 SATURATED = 0.5
 """Calibrated score above which forced ones leave nothing to vary."""
 LOST = 0.1
@@ -82,17 +82,16 @@ def subsampling(
       latter no longer holds. So S counts by (7/9)^e, with e = c² (1 − L / H) and c the calibrated
       score, which simulation settled.
 
-    The variance is V = S (7/9)^e + 5/7 L. If that is less than H, the share L / H of the difference is
-    added, since for a score that is nearly a mean over sentences H is the steadier number. V is at
-    least (1 − c)² times the variance over shuffled sentences.
+    The variance is V = S (7/9)^e + 5/7 L. If that is less than H, the share L / H of the
+    difference is added, since for a score that is nearly a mean over sentences H is the steadier
+    number. V is at least (1 − c)² times the variance over shuffled sentences.
 
     Where unrelated views vary less than others do, as with CKA, so do views that are nearly so.
     The variance is therefore taken to change in a straight line from that of unrelated views, at
     the chance level, to V at the score, and beyond it up to twice V. The limits are the values
     from which the score is as far off as Student's t allows (Wilson 1927, Journal of the American
-    Statistical Association 22:209), with splits (1 − 0.7 L / H) degrees of freedom: how well the
-    lasting part is known depends on the sentences, of which few may carry much, and more splits do
-    not help.
+    Statistical Association 22:209). Its degrees of freedom f are those of the splits and of the
+    sentences, of which few may carry much of the lasting part: 1/f = 1/splits + (L / H)² / 11.
 
     Why not something plainer: in a bootstrap, repeated rows look like shared structure, and the
     interval can miss the score itself. The jackknife, which leaves out one group of sentences at a
@@ -231,7 +230,7 @@ def _variance(whole: Score, halves: list[Score], large: list[Score]) -> tuple[fl
     variance += share * max(apart - variance, 0.0)
     if whole.null.size > 1:
         variance = max(variance, (1 - related) ** 2 * float(whole.null.var(ddof=1)))
-    return variance, len(pairs) * (1 - FEWER * share)
+    return variance, 1 / (1 / len(pairs) + share**2 / STEADY)
 
 
 def _variance_at_chance(whole: Score, halves: list[Score]) -> float:
