@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isogloss.corpora.base import MEASURED, MODALITIES, Utterance
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import IsoglossError, StudyError, unknown
 
 DEFAULT: tuple[str, ...] = tuple(MEASURED)
 """The confounds that are taken out unless others are asked for."""
@@ -161,12 +161,12 @@ def check(names: Iterable[str], records: Iterable[Record], *, known: Iterable[st
     """Make sure that confounds are there to be taken out.
 
     Raises:
-        IsoglossError: None of the records has one of the names; the nearest match is named.
+        StudyError: None of the records has one of the names; the nearest match is named.
     """
-    valid = list(dict.fromkeys((*MEASURED, *available(records), *known)))
+    valid = list(dict.fromkeys((*MEASURED, *available(records), *sorted(known))))
     for name in names:
         if name not in valid:
-            raise IsoglossError(unknown("confound", name, valid))
+            raise StudyError(unknown("confound", name, valid))
 
 
 class _Column(NamedTuple):

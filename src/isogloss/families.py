@@ -7,10 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from isogloss import specs
 from isogloss.errors import MeasureError
 from isogloss.results import MEANS, NULL
 from isogloss.similarity.inference import benjamini_hochberg, max_over
 from isogloss.similarity.intervals import Interval, no_interval
+from isogloss.similarity.measures import MEASURES
 from isogloss.similarity.over_languages import languages
 
 Floats = NDArray[np.float64]
@@ -29,8 +31,11 @@ def mean_interval(rows: pl.DataFrame, column: str) -> Interval:
     if own.any() and not own.all():
         return no_interval(*names, 0.95, "single languages and pairs of languages are mixed")
     pairs = None if own.all() else rows["language_b"].to_list()
+    spread = (-np.inf, np.inf)
+    if column == "score" and rows.height:
+        spread = specs.parse(MEASURES, rows["measure"][0]).info.range
     try:
-        return languages(rows["language_a"].to_list(), pairs, rows[column].to_numpy())
+        return languages(rows["language_a"].to_list(), pairs, rows[column].to_numpy(), range=spread)
     except MeasureError as error:
         return no_interval(*names, 0.95, str(error))
 

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from isogloss import confounds
+from isogloss.analyses.base import Contents
 from isogloss.corpora.base import Dropped, Modality, Selection, Utterance
-from isogloss.errors import CorpusError, ItemError, ModelError, choices
+from isogloss.errors import CorpusError, ItemError, ModelError, StudyError, choices
 from isogloss.events import Events, Silent, task
 from isogloss.languages import languages
 from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
@@ -66,6 +67,11 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         StudyError: A language is unknown.
     """
     events = events or Silent()
+    if study.interval == "utterances" and study.corpus.recordings < 2:
+        raise StudyError(
+            "interval: utterances needs several recordings of a sentence; set corpus.recordings "
+            "to 2 or more"
+        )
     layout = study.model.layout()
     taps = chosen_taps(study.model, layout)
     empty = [m for m in study.corpus.modalities if not taps.get(m)]
@@ -108,7 +114,25 @@ def plan(study: Study, events: Events | None = None) -> Plan:
     pairs = tuple(
         p for p in layout.pairs if p.text in names_of["text"] and p.speech in names_of["speech"]
     )
-    return Plan(study, selection, layout, taps, pairs, tuple(units), fingerprint)
+    planned = Plan(study, selection, layout, taps, pairs, tuple(units), fingerprint)
+    if not any(True for a in study.analyses for _ in a.comparisons(_contents(planned))):
+        raise CorpusError(
+            f"{corpus.name}: the analyses have nothing to compare. They need two languages, or "
+            "text and speech of one, and noise_ceiling needs several recordings of a sentence "
+            "(corpus.recordings)"
+        )
+    return planned
+
+
+def _contents(planned: Plan) -> Contents:
+    """What there will be to compare if every unit can be made."""
+    speakers: dict[tuple[str, Modality], dict[str, tuple[str | None, ...]]] = {}
+    for key, utterances in planned.selection.items.items():
+        own = speakers.setdefault(key, {})
+        for u in utterances:
+            own[u.sentence] = (*own.get(u.sentence, ()), u.speaker)
+    taps = {m: tuple((t.name, t.depth) for t in found) for m, found in planned.taps.items()}
+    return Contents({k: tuple(v) for k, v in speakers.items()}, taps, planned.pairs, speakers)
 
 
 def _identify(

@@ -165,6 +165,8 @@ class _Job:
         method, c, scorer = self.scorer.options.interval, self.c, self.scorer
         if method == "none" or not c.interval or np.isnan(score.score):
             return _NO_INTERVAL
+        if np.isnan(score.calibrated) and not np.isnan(score.expected):
+            return {**_NO_INTERVAL, "warnings": "no interval: the score is saturated"}
         seed = scorer.options.seed
         if method == "subsampling":
             found = subsampling(
@@ -188,7 +190,8 @@ class _Job:
                 seed=seed,
             )
         else:
-            return _NO_INTERVAL
+            reason = "no interval: the comparison is of given recordings"
+            return {**_NO_INTERVAL, "warnings": reason}
         return {
             "low": found.low,
             "high": found.high,

@@ -51,6 +51,8 @@ def _specs(registry: Registry[S], *, once: bool = False) -> BeforeValidator:
             value = [value]
         if not isinstance(value, list | tuple):
             raise ValueError(f"must be a list such as [{registry.names()[0]}], got {value!r}")
+        if not value:
+            raise ValueError(f"names none. Valid: {', '.join(registry.names())}")
         parts = tuple(specs.parse(registry, v) for v in value)
         names = [registry.name_of(type(p)) if once else specs.write(registry, p) for p in parts]
         for name in names:

@@ -272,3 +272,11 @@ def test_any_matrix_gives_a_score_or_a_reason(data):
     if not found.reason:
         assert 0 <= found.score <= 1
         assert np.isfinite([found.chance, found.null_mean, found.p_value]).all()
+
+
+def test_repeated_sentences_are_named():
+    x, y = noise(20, 8), noise(20, 8, seed=1)
+    found = svcca(np.vstack([x, x[:3]]), np.vstack([y, y[:3]]))
+    assert any("3 sentences repeat others in both views" in w for w in found.warnings)
+    once = svcca(np.vstack([x, x[:3]]), noise(23, 8, seed=1))
+    assert not any("repeat" in w for w in once.warnings)

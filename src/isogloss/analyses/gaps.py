@@ -66,7 +66,7 @@ class Gaps(Analysis):
         """Figure 5, raw and calibrated, and which gap is the larger for each language."""
         plain, controlled = split(frame)
         table = by_language(plain)
-        verdicts = ["larger gap", "larger gap (calibrated)"]
+        verdicts = ["larger gap (calibrated)", "larger gap"]
         if not controlled.is_empty():
             left = by_language(controlled).select(
                 "language", pl.col("larger gap (calibrated)").alias(_CONTROLLED)
@@ -141,8 +141,12 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
         rising = larger or suffix
         own = pl.col(f"{MODAL}{suffix}") * (1 if rising else -1)
         best = pl.col(f"{TEXT}{suffix} highest") if rising else -pl.col(f"{TEXT} lowest")
+        full = pl.any_horizontal(
+            pl.col(f"{MODAL} calibrated").is_null(), pl.col(f"{TEXT} calibrated highest").is_null()
+        )
         return (
-            pl.when(own.is_null() | best.is_null())
+            # Where chance is as high as a score can be, differences are rounding.
+            pl.when(own.is_null() | best.is_null() | full)
             .then(None)
             .when((own - best).abs() < _TIE)
             .then(pl.lit("neither"))
@@ -221,7 +225,7 @@ def _figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
         "gaps",
         "Modality gap against language gap",
         f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
-        "(cross-modal, with its 95 % interval), and its text and its speech to those of every "
+        "(cross-modal, raw with its 95 % interval), and its text and its speech to those of every "
         "other language (mean, and range over the partners). Raw scores stand beside the matched "
         "null of each kind (hollow); "
         "calibrated ones are (score − chance) / (best − chance). Dotted: the study's Gaussian "
@@ -263,7 +267,7 @@ def _findings(table: pl.DataFrame, verdicts: Sequence[str]) -> tuple[str, ...]:
             f"than their own speech is), and the language gap for {count['language']}"
         )
         found.append(f"{text}; {count['neither']} tie." if count["neither"] else f"{text}.")
-    known = table.drop_nulls([f"{MODAL} low", f"{TEXT} highest"])
+    known = table.drop_nulls([f"{MODAL} low", f"{TEXT} highest", "larger gap"])
     if known.height:
         apart = known.filter(
             (pl.col(f"{MODAL} high") < pl.col(f"{TEXT} highest"))

@@ -52,7 +52,7 @@ def sensitivity(
             path = None
     show_table(
         "",
-        ["choice", "value", "kind", "N", "score", "chance", "calibrated", "modality gap larger"],
+        ["choice", "value", "kind", "N", "score", "chance", "calibrated", "gap (calibrated)"],
         [
             [
                 r["choice"],
@@ -60,7 +60,7 @@ def sensitivity(
                 r["kind"],
                 str(r["n"] or ""),
                 *("–" if (v := r[c]) is None or v != v else f"{v:.3f}" for c in _SCORES),
-                f"{r['modality gap larger (calibrated)']} of {r['decided (calibrated)']}",
+                f"modality {r['modality gap larger (calibrated)']} of {r['decided (calibrated)']}",
             ]
             for r in frame.iter_rows(named=True)
         ],

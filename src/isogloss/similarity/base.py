@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 _NONE = np.empty(0)
-FULL = 1e-9
-"""Room between chance and the best score below which nothing can be above chance."""
+FULL = 1e-4
+"""Room between chance and the best score below which nothing can be above chance: epsilon moves
+saturated scores, and their null with them, by a tenth of it."""
 SAME = 1e-7
 """Scores closer than this are equal: rounding and epsilon move saturated ones by as much."""
 

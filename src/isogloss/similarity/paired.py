@@ -154,7 +154,7 @@ class Paired(Measure):
             covariates=spent,
             null=null,
             best=self.info.best,
-            warnings=(*score.warnings, *_view_warnings(a, b)),
+            warnings=(*score.warnings, *_view_warnings(a, b), *_repeated(a, b, rows_a, rows_b)),
         )
 
 
@@ -174,6 +174,18 @@ def _rows(view: View, rows: Rows | None) -> Rows:
 
 def _size(view: View, n: int) -> str:
     return f"{n} rows of shape {view.shape}"
+
+
+def _repeated(a: View, b: View, rows_a: Rows, rows_b: Rows) -> tuple[str, ...]:
+    """Warn of sentences that come twice: shuffling takes that apart, so chance is too low."""
+    if a.same is None or b.same is None:
+        return ()
+    pairs = set(zip(a.same[rows_a].tolist(), b.same[rows_b].tolist(), strict=True))
+    extra = rows_a.size - len(pairs)
+    if not extra:
+        return ()
+    what = "1 sentence repeats another" if extra == 1 else f"{extra} sentences repeat others"
+    return (f"{what} in both views, so that chance and p-values are too low",)
 
 
 def _view_warnings(a: View, b: View) -> tuple[str, ...]:

@@ -64,6 +64,8 @@ class View:
             self.bad = np.flatnonzero(~np.isfinite(raw).all(axis=1))
             raw[self.bad] = 0
             reach = _reach(raw)
+        self.same = _same(raw)
+        """For each row the number of the first row that is equal to it; None if all differ."""
         top = float(reach.max())
         if not SAFE[0] < top < SAFE[1]:
             exponent = -int(np.frexp(top)[1])
@@ -238,6 +240,12 @@ def _matrix(x: ArrayLike) -> NDArray[np.floating]:
         array = np.ma.filled(x.astype(np.float64), np.nan)
     small = array.dtype in (np.float16, np.float32)
     return np.array(array, dtype=np.float32 if small else np.float64, order="C")
+
+
+def _same(x: NDArray[np.floating]) -> Rows | None:
+    first: dict[bytes, int] = {}
+    found = [first.setdefault(row.tobytes(), i) for i, row in enumerate(x)]
+    return None if len(first) == len(x) else np.array(found, dtype=np.intp)
 
 
 def _reach(x: NDArray[np.floating]) -> NDArray[np.floating]:
