@@ -78,7 +78,8 @@ def _traits(basis: Basis) -> Iterator[Any]:
 @one_thread()
 def coefficients(a: Basis, b: Basis) -> Floats:
     """Canonical correlations of two bases of the same sentences, falling."""
-    found = _values((a.columns.T @ b.columns)[None])[0]
+    # A copy: numpy multiplies an array with itself by another routine, which rounds differently.
+    found = _values((a.columns.T.copy() @ b.columns)[None])[0]
     # A cosine; anything above one is rounding.
     clipped: Floats = np.minimum(found, 1.0)
     return clipped

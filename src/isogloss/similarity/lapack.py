@@ -117,9 +117,13 @@ class Tridiagonal:
             return None
         columns = np.empty((n, k), order="F")
         _vectors(top + shift, pivots, lower, columns)
+        # Lengths from a matrix product, as einsum sums in an order that hangs on where memory lies.
+        products = columns.T @ columns
         with np.errstate(invalid="ignore", divide="ignore"):
-            columns /= np.sqrt(np.einsum("ij,ij->j", columns, columns))
-        error = _unevenness(columns)
+            scale = 1 / np.sqrt(products.diagonal())
+            columns *= scale
+            error = products * scale * scale[:, None]
+        error.flat[:: k + 1] -= 1
         if not float(np.abs(error).max(initial=0)) <= NEARLY:
             return None
         return np.asfortranarray(columns - columns @ (0.5 * error))
