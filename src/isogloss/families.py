@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from isogloss import specs
 from isogloss.errors import MeasureError
 from isogloss.results import MEANS, NULL
+from isogloss.similarity.base import SAME
 from isogloss.similarity.inference import benjamini_hochberg, max_over
 from isogloss.similarity.intervals import Interval, no_interval
 from isogloss.similarity.measures import MEASURES
@@ -72,9 +73,12 @@ class Family:
 
     def _studied(self, values: Any, row: dict[str, Any]) -> Any:
         """How far values lie on the similar side of a row's null, in its standard deviations."""
-        sd = row["null_sd"]
-        scale = sd if sd > 0 else np.inf
-        return self._sign * (np.asarray(values) - row["null_mean"]) / scale
+        # By moments that count the score in, for it and for the null alike, as in max_over.
+        count, mean, score = row["permutations"], row["null_mean"], row["score"]
+        spread = (count - 1) * row["null_sd"] ** 2 if count > 1 else 0.0
+        variance = (spread + count / (count + 1) * (score - mean) ** 2) / count
+        scale = np.sqrt(variance) if variance > SAME**2 else np.inf
+        return self._sign * (np.asarray(values) - (count * mean + score) / (count + 1)) / scale
 
     def rows(self) -> pl.DataFrame:
         """All rows, with p-values for the maximum of their curve and for the whole figure."""
@@ -119,7 +123,7 @@ class Family:
             "depth": depth,
             "languages": len(names),
             "rows": defined.height,
-            "n": rows["n"].min(),
+            "n": defined["n"].min(),
             "permutations": defined["permutations"].min() or 0,
             "p_value": float("nan"),
             "p_curve": float("nan"),
@@ -152,7 +156,7 @@ class Family:
         matrix = np.array(nulls)
         corrected = max_over(np.array(scores), matrix, larger_is_more_similar=larger)
         for mean, score, null, p in zip(tested, scores, matrix, corrected, strict=True):
-            above = np.count_nonzero(self._sign * (null - score) >= 0)
+            above = np.count_nonzero(self._sign * (null - score) >= -SAME)
             mean["p_value"] = (1 + int(above)) / (1 + null.size)
             mean["p_curve"] = float(p)
 

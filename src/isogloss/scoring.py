@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -155,6 +155,7 @@ class _Job:
                 covariates=out,
                 shuffles=self.scorer.shared.shuffles(self.c),
             )
+            score = replace(score, best=measure.info.best)
             return score, self._interval(score, out)
         except Exception as error:
             # A measure that fails on one pair, ours or a plug-in's, must not cost the others.
