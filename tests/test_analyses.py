@@ -9,13 +9,18 @@ from builders import PAIRS, TAPS, make_run
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses._curves import subsets
+from isogloss.analyses._gap_table import by_language
+from isogloss.analyses._tests import of_languages
 from isogloss.analyses.base import Contents
-from isogloss.analyses.gaps import by_language
+from isogloss.analyses.gaps import Gaps
 from isogloss.api import analyse, load_results
 from isogloss.charts import Line
 from isogloss.errors import IsoglossError
+from isogloss.figures import plan
 from isogloss.results import MEANS, SCHEMA
 from isogloss.similarity import svcca
+from isogloss.similarity.inference import benjamini_hochberg
+from plugins import DISTANCE, measures
 
 
 def contents(counts):
@@ -344,11 +349,123 @@ def test_where_chance_is_one_nothing_is_claimed(tmp_path, permutations):
         assert "modality gap is the larger one for 4" not in text
 
 
-def test_too_few_permutations_for_a_p_value_are_not_counted(tmp_path):
+def test_too_few_permutations_are_said_to_be_too_few(tmp_path):
     made = make_run(tmp_path / "out", permutations=3)
-    text = " ".join(summarised(made.folder, "cross_modal").findings)
+    found = summarised(made.folder, "cross_modal").findings
+    text = " ".join(found)
     assert "permutation null" not in text
-    assert "above chance at" not in text
+    assert "better than chance at" not in text
+    assert "3 permutations are too few to test single languages: " in text
+    assert "3 permutations are too few to test the mean over languages; it takes 19" in text
+
+
+def corrected(p_values, permutations):
+    """Rows with p-values, corrected together."""
+    return pl.DataFrame(
+        {
+            "p_value": p_values,
+            "q_value": benjamini_hochberg(p_values),
+            "permutations": [permutations] * len(p_values),
+        },
+        schema={"p_value": pl.Float64, "q_value": pl.Float64, "permutations": pl.Int64},
+    )
+
+
+@pytest.mark.parametrize(
+    ("ahead", "permutations", "needed"), [(1, 99, 199), (2, 38, 99), (10, 18, 19), (3, 59, 66)]
+)
+def test_permutations_that_cannot_show_anything_are_no_finding(ahead, permutations, needed):
+    p = [1 / (permutations + 1)] * ahead + [0.9] * (10 - ahead)
+    rows = corrected(p, permutations)
+    text = of_languages(rows[:4], rows, "Here")
+    assert f"{permutations} permutations are too few" in text
+    assert text.endswith(f"takes {needed}." if permutations > 18 else "takes 19.")
+    # As many as are named do, and one less does not.
+    for count, counts in ((needed, True), (needed - 1, False)):
+        p[:ahead] = [1 / (count + 1)] * ahead
+        rows = corrected(p, count)
+        text = of_languages(rows[:4], rows, "Here")
+        assert ("too few" not in text) == counts
+        if counts:
+            assert text.startswith(f"Here {min(ahead, 4)} of 4 languages score better")
+
+
+def test_nothing_found_with_enough_permutations_is_a_finding():
+    # No score of these rows is ahead of all its permutations, so more of them would not help.
+    rows = corrected([0.01, *[0.5] * 9], 99)
+    assert of_languages(rows[1:], rows, "Here").startswith("Here 0 of 9 languages score better")
+    assert "too few" in of_languages(rows[:1], rows, "Here")
+    rows = corrected([0.5] * 10, 9)
+    assert "it takes 19 for any p-value" in of_languages(rows, rows, "Here")
+    nan = float("nan")
+    assert of_languages(corrected([nan, nan], 0), corrected([nan, nan], 0), "Here") is None
+
+
+def test_the_scores_of_a_map_count_among_those_corrected_together(tmp_path):
+    line = "cross_modal(pairs=all)"
+    made = make_run(tmp_path / "out", permutations=19, analyses=[line], languages=("deu", "eng"))
+    found = summarised(made.folder, line).findings
+    frame = load_results(made.folder)["cross_modal"].filter(control="")
+    assert frame.height == 2 * (4 + 12)
+    ahead = frame.filter(pl.col("p_value") < 0.06).height
+    assert 2 <= ahead < frame.height
+    needed = -(-20 * frame.height // ahead) - 1
+    assert any(f"{ahead} of the 32 scores tested together" in f for f in found)
+    assert any(f"it takes {needed}." in f for f in found)
+
+
+def test_without_any_chance_level_that_is_said(tmp_path):
+    made = make_run(tmp_path / "out", permutations=0, measures=["procrustes"])
+    for name in ("cross_modal", "cross_lingual", "gaps"):
+        text = " ".join(summarised(made.folder, name).findings)
+        assert "no chance level to compare with" in text
+        assert "`permutations` above 0" in text
+        assert "Nothing can be above chance" not in text
+        assert "undefined" not in text
+        # What needs no chance is said all the same.
+        assert "No comparison of the two gaps" not in text
+    assert "By raw scores the modality gap is the larger one for" in text
+
+
+def test_a_distance_is_read_the_other_way_round(tmp_path, monkeypatch):
+    """Two minus twice a similarity: every number that does not depend on the scale is the same."""
+    with measures(tmp_path, monkeypatch, DISTANCE, distance="Distance"):
+        made = make_run(
+            tmp_path / "out",
+            measures=["procrustes", "distance"],
+            interval="subsampling",
+            analyses=["gaps", "cross_modal(pairs=all)", "cross_lingual"],
+        )
+        analyse(made.folder)
+        rows, means = (load_results(made.folder, means=m) for m in (False, True))
+        said, tables = {}, {}
+        for measure in ("procrustes", "distance"):
+            one = pl.col("measure").str.starts_with(measure)
+            frame = rows["gaps"].filter(one)
+            summary = Gaps().summarise(frame, means["gaps"].filter(one))
+            said[measure] = summary.findings
+            tables[measure] = by_language(frame.filter(control=""))
+            chart = summary.charts[0]
+            assert ("above the bottom of the text range" in chart.caption) == (
+                measure == "distance"
+            )
+            assert ("0 = same" in chart.panels[0].y.label) == (measure == "distance")
+            part = specs.parse(ANALYSES, "cross_modal(pairs=all)")
+            modal = part.summarise(
+                rows["cross_modal"].filter(one), means["cross_modal"].filter(one)
+            )
+            assert "(best − chance)" in modal.charts[2].caption
+            assert "by permutation" in modal.charts[2].caption
+            said[measure] += modal.findings[1:]
+        assert said["procrustes"] == said["distance"]
+        assert any("the raw comparison is clear" in line for line in said["distance"])
+        same = ["language", "larger gap", "larger gap (calibrated)"]
+        near, far = (tables[m] for m in ("procrustes", "distance"))
+        assert near.select(same).equals(far.select(same))
+        assert {*near["larger gap"]} == {"language"}
+        np.testing.assert_allclose(
+            far["cross-lingual text closest"], 2 - 2 * near["cross-lingual text closest"]
+        )
 
 
 def test_taps_without_a_matched_pair_still_have_their_map(tmp_path, monkeypatch):
@@ -358,20 +475,63 @@ def test_taps_without_a_matched_pair_still_have_their_map(tmp_path, monkeypatch)
     assert [c.name for c in summary.charts] == ["cross_modal_map"]
 
 
-def test_a_measure_that_fails_on_one_pair_does_not_cost_the_others(tmp_path, monkeypatch):
-    from isogloss.similarity import Svcca
+def test_captions_speak_of_what_is_drawn(run, tmp_path):
+    """Bands, chance, baseline and calibrated scores are named where they are, and nowhere else."""
+    without = make_run(
+        tmp_path / "out", permutations=0, measures=["procrustes"], languages=("deu", "eng")
+    )
+    for folder, chance in ((run.folder, True), (without.folder, False)):
+        for name in ("cross_modal", "cross_lingual", "gaps"):
+            charts = summarised(folder, name).charts
+            assert len(charts) == (1 if name == "gaps" or not chance else 2)
+            for chart in charts:
+                marks = [(m, p) for p in chart.panels for m in p.marks]
+                drawn = any(isinstance(m, Line) and plan.band(m, p) for m, p in marks)
+                assert ("Bands are 95 %" in chart.caption) == drawn
+                assert any(m.role == "chance" for m, _ in marks) == chance
+                assert ("matched null" in chart.caption) == chance
+                assert "baseline" in chart.caption
+                assert ("(score − chance)" in chart.caption) == any(
+                    "calibrated" in p.y.label for p in chart.panels
+                )
+    # Four languages have an interval, the six pairs of them have not: both cases were met.
+    bands = [
+        "Bands" in summarised(run.folder, n).charts[0].caption
+        for n in ("cross_modal", "cross_lingual")
+    ]
+    assert bands == [True, False]
 
-    compare, seen = Svcca.compare, []
 
-    def fail_once(self, a, b, **options):
-        seen.append(a)
-        if len(seen) == 1:
-            raise ArithmeticError("no luck")
-        return compare(self, a, b, **options)
+def test_legend_of_the_gaps_names_chance_and_baseline_once(run):
+    chart = summarised(run.folder, "gaps").charts[0]
+    entries = plan.legend(chart)
+    assert [(e.name, e.role) for e in entries] == [
+        ("cross-modal", "data"), ("cross-lingual text", "data"), ("cross-lingual speech", "data"),
+        ("chance (matched null)", "chance"), ("Gaussian baseline", "baseline"),
+    ]  # fmt: skip
+    for panel in chart.panels:
+        for mark, shift in zip(panel.marks, plan.dodge(panel), strict=True):
+            own = mark.role == "chance" and isinstance(mark, Line)
+            assert plan.place(entries, mark) == (
+                -1
+                if own
+                else ["data", "chance", "baseline"].index(mark.role)
+                + (mark.colour if mark.role == "data" else 2)
+            )
+            # Each reference stands with the scores that it belongs to.
+            if not own:
+                beside = [m for m in panel.marks if m.role == "data" and m.colour == mark.colour]
+                assert shift == plan.dodge(panel)[panel.marks.index(beside[0])]
+    # The table of values tells them apart all the same.
+    names = {m.name for p in chart.panels for m in p.marks if m.role == "chance"}
+    assert len(names) == 4
 
-    monkeypatch.setattr(Svcca, "compare", fail_once)
-    made = make_run(tmp_path / "out", analyses="gaps", jobs=1)
-    frame = analyse(made.folder)[0]["gaps"]
-    failed = frame.filter(pl.col("score").is_nan())
-    assert failed["reason"].to_list() == ["ArithmeticError: no luck"]
-    assert frame.height == 2 * (4 + 6 + 6)
+
+def test_a_mean_that_could_not_be_tested_says_why(run):
+    frame, means = (load_results(run.folder, means=m)["cross_modal"] for m in (False, True))
+    nan = pl.lit(float("nan"))
+    reason = "no p-value: 1 of 4 scores have no null"
+    lost = means.with_columns(p_value=nan, p_curve=nan, reason=pl.lit(reason))
+    text = " ".join(specs.parse(ANALYSES, "cross_modal").summarise(frame, lost).findings)
+    assert f"The mean over languages has {reason}." in text
+    assert "better than chance at" not in text

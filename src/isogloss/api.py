@@ -10,7 +10,6 @@ import polars as pl
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.compare import compare, prune
-from isogloss.confounds import check
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent, task
@@ -159,7 +158,6 @@ def analyse(
     units, contents = described.committed(store), described.contents(store)
     measures = [specs.parse(MEASURES, line) for line in described.study["measures"]]
     asked = described.study
-    check(asked["confounds"], (store.record(u) for u in units.values()))
     options = Options(
         permutations=asked["permutations"],
         seed=asked["seed"],

@@ -21,12 +21,12 @@ from isogloss.families import Family
 from isogloss.results import MEANS, SCHEMA, parquet
 from isogloss.scoring import Scorer
 from isogloss.settings import digest
-from isogloss.sharing import Options
+from isogloss.sharing import Options, sentences
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store, Unit
 
-FORMAT = 4
+FORMAT = 5
 
 Units = Mapping[tuple[str, Modality], Unit]
 
@@ -60,6 +60,8 @@ def compare(
     ordered = sorted(comparisons, key=lambda c: (c.group, c.position, c.label))
     chunks = [list(g) for _, g in groupby(ordered, key=lambda c: (c.group, c.position, c.label))]
     name = f"compare {analysis}"
+    # A shuffle of some sentences follows from one of all sentences of the run.
+    shuffled = digest(sentences(units)) if options.permutations else ""
     covariates: dict[tuple[str, Modality], str] = {}
     if options.confounds:
         covariates = {key: digest(store.record(u)["covariates"]) for key, u in units.items()}
@@ -72,14 +74,17 @@ def compare(
     ):
         for measure in measures:
             line = specs.write(MEASURES, measure)
+            made_by = [line, MEASURES.version(MEASURES.name_of(type(measure)))]
             scorer = Scorer(measure, store, units, options, pool)
-            family = Family(measure.info.larger_is_more_similar)
+            family = Family(measure.info)
             for chunk in chunks:
-                path = _chunk_path(store, units, chunk, line, options, covariates)
+                path = _chunk_path(store, units, chunk, [*made_by, shuffled], options, covariates)
                 scored = _read(path)
                 if scored is None:
-                    scored = scorer.score(chunk)
-                    atomic.write_bytes(path, parquet(scored))
+                    scored, failed = scorer.score(chunk)
+                    # What failed is tried again by the next run, as a mended plug-in may do it.
+                    if not failed:
+                        atomic.write_bytes(path, parquet(scored))
                 family.add(scored)
                 files.append(path)
                 events.advance(name, len(chunk), f"{chunk[0].group} {chunk[0].label}")
@@ -118,7 +123,7 @@ def _chunk_path(
     store: Store,
     units: Units,
     chunk: list[Comparison],
-    measure: str,
+    measure: list[str],
     options: Options,
     covariates: Mapping[tuple[str, Modality], str],
 ) -> Path:

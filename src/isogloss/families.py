@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isogloss import specs
 from isogloss.errors import MeasureError
 from isogloss.results import MEANS, NULL
-from isogloss.similarity.base import SAME
+from isogloss.similarity.base import SAME, MeasureInfo, reached, unit
 from isogloss.similarity.inference import benjamini_hochberg, max_over
 from isogloss.similarity.intervals import Interval, no_interval
 from isogloss.similarity.measures import MEASURES
@@ -48,42 +48,57 @@ class Family:
     places, not with the number of scores times that of permutations.
 
     Args:
-        larger_is_more_similar: Direction of the measure.
+        info: What is declared of the measure.
     """
 
-    def __init__(self, larger_is_more_similar: bool = True) -> None:
-        self._sign = 1.0 if larger_is_more_similar else -1.0
+    def __init__(self, info: MeasureInfo) -> None:
+        self._info = info
+        self._sign = 1.0 if info.larger_is_more_similar else -1.0
         self._rows: list[pl.DataFrame] = []
         self._highest: dict[Key, Floats] = {}
+        self._own: list[float] = []
         self._sums: dict[Key, tuple[Floats, float, int]] = {}
 
     def add(self, chunk: pl.DataFrame) -> None:
         """Take the rows of a chunk, with their nulls."""
-        for row in chunk.filter(pl.col("score").is_not_nan()).iter_rows(named=True):
-            if not row["permutations"]:
-                continue
-            null = np.array(row["null"])
-            curve = _curve(row)
-            self._highest[curve] = _higher(self._highest.get(curve), self._studied(null, row))
-            place = (row["control"], *(row[c] for c in _PLACE))
-            total, score, count = self._sums.get(place, (np.zeros_like(null), 0.0, 0))
-            if total.shape == null.shape:
-                self._sums[place] = (total + null, score + row["score"], count + 1)
+        for row in chunk.iter_rows(named=True):
+            self._own.append(self._take(row))
         self._rows.append(chunk.drop("null"))
 
-    def _studied(self, values: Any, row: dict[str, Any]) -> Any:
-        """How far values lie on the similar side of a row's null, in its standard deviations."""
-        # By moments that count the score in, for it and for the null alike, as in max_over.
-        count, mean, score = row["permutations"], row["null_mean"], row["score"]
-        spread = (count - 1) * row["null_sd"] ** 2 if count > 1 else 0.0
-        variance = (spread + count / (count + 1) * (score - mean) ** 2) / count
-        scale = np.sqrt(variance) if variance > SAME**2 else np.inf
-        return self._sign * (np.asarray(values) - (count * mean + score) / (count + 1)) / scale
+    def _take(self, row: dict[str, Any]) -> float:
+        """Add a row to its curve and its mean.
+
+        Returns:
+            Its score as :func:`max_over` compares it over the places of a curve: in standard
+            deviations of the place, and smaller by as much as rounding may be. -inf where all
+            orders score the same, NaN where it cannot be tested.
+        """
+        null, score = np.array(row["null"]), row["score"]
+        if not null.size or np.isnan(score) or np.isnan(null).any():
+            return float("nan")
+        place = (row["control"], *(row[c] for c in _PLACE))
+        total, sum_, count = self._sums.get(place, (np.zeros_like(null), 0.0, 0))
+        if total.shape == null.shape:
+            self._sums[place] = (total + null, sum_ + score, count + 1)
+        curve, orders = _curve(row), self._sign * np.append(null, score)
+        same = self._same(orders)
+        if np.ptp(orders) <= same:
+            self._highest.setdefault(curve, np.full(null.size, -np.inf))
+            return float("-inf")
+        scale = orders.std()
+        studied = (orders - orders.mean()) / scale
+        self._highest[curve] = _higher(self._highest.get(curve), studied[:-1])
+        return float(studied[-1] - same / scale)
+
+    def _same(self, orders: Floats) -> float:
+        """How close scores must be to be equal."""
+        return SAME * unit(self._info.range, orders)
 
     def rows(self) -> pl.DataFrame:
         """All rows, with p-values for the maximum of their curve and for the whole figure."""
         frame = pl.concat(self._rows)
-        curve = [self._p_curve(row) for row in frame.iter_rows(named=True)]
+        own = zip(frame.iter_rows(named=True), self._own, strict=True)
+        curve = [self._p_curve(row, score) for row, score in own]
         frame = frame.with_columns(p_curve=pl.Series(curve, dtype=pl.Float64))
         order = pl.Series("_order", range(frame.height))
         parts = []
@@ -92,12 +107,11 @@ class Family:
             parts.append(part.with_columns(q_value=pl.Series(q, dtype=pl.Float64)))
         return pl.concat(parts).sort("_order").drop("_order") if parts else frame
 
-    def _p_curve(self, row: dict[str, Any]) -> float:
+    def _p_curve(self, row: dict[str, Any], own: float) -> float:
         highest = self._highest.get(_curve(row))
-        if highest is None or not row["permutations"] or np.isnan(row["score"]):
+        if highest is None or np.isnan(own):
             return float("nan")
-        own = float(self._studied(row["score"], row))
-        return (1 + int(np.count_nonzero(highest >= own - 1e-9))) / (1 + highest.size)
+        return (1 + int(np.count_nonzero(highest >= own))) / (1 + highest.size)
 
     def means(self) -> pl.DataFrame:
         """The mean over languages, or pairs of them, at each place of each curve."""
@@ -127,6 +141,7 @@ class Family:
             "permutations": defined["permutations"].min() or 0,
             "p_value": float("nan"),
             "p_curve": float("nan"),
+            "reason": "" if defined.height else f"no score is defined: {rows['reason'][0]}",
         }
         for name in ("score", "null", "calibrated", "baseline"):
             value = defined[name].fill_nan(None).mean()
@@ -137,27 +152,31 @@ class Family:
         ):
             interval = mean_interval(defined, name)
             row[low], row[high] = interval.low, interval.high
+            if interval.reason and not row["reason"]:
+                row["reason"] = f"no interval: {interval.reason}"
         return row
 
     def _test(self, curve: Sequence[dict[str, Any]]) -> None:
         """Test the means of a curve: each alone, and the highest of them."""
-        tested, scores, nulls = [], [], []
+        tested: list[tuple[dict[str, Any], float, Floats]] = []
         for mean in curve:
             sums = self._sums.get((mean["control"], *(mean[c] for c in _PLACE)))
-            if sums is None or sums[2] != mean["rows"]:
+            if sums is None:
                 continue
             total, score, count = sums
-            tested.append(mean)
-            scores.append(score / count)
-            nulls.append(total / count)
-        if not tested or len({null.size for null in nulls}) > 1:
+            if count == mean["rows"]:
+                tested.append((mean, score / count, total / count))
+            else:
+                without = mean["rows"] - count
+                mean["reason"] = f"no p-value: {without} of {mean['rows']} scores have no null"
+        if not tested or len({null.size for _, _, null in tested}) > 1:
             return
-        larger = self._sign > 0
-        matrix = np.array(nulls)
-        corrected = max_over(np.array(scores), matrix, larger_is_more_similar=larger)
-        for mean, score, null, p in zip(tested, scores, matrix, corrected, strict=True):
-            above = np.count_nonzero(self._sign * (null - score) >= -SAME)
-            mean["p_value"] = (1 + int(above)) / (1 + null.size)
+        scores, nulls = np.array([s for _, s, _ in tested]), np.array([n for _, _, n in tested])
+        larger = self._info.larger_is_more_similar
+        same = self._same(np.column_stack([scores, nulls]))
+        corrected = max_over(scores, nulls, larger_is_more_similar=larger, same=same)
+        for (mean, score, null), p in zip(tested, corrected, strict=True):
+            mean["p_value"] = reached(score, null, larger_is_more_similar=larger, same=same)
             mean["p_curve"] = float(p)
 
 

@@ -85,7 +85,6 @@ def plan(study: Study, events: Events | None = None) -> Plan:
             f"the corpus {corpus.name} gives languages that are not known by that code: "
             f"{choices(foreign)}. A corpus must give ISO 639-3 codes of `isogloss languages`"
         )
-    confounds.check(study.confounds, (), known=confounds.known(corpus.utterances))
     selection = select(
         corpus,
         languages=study.corpus.languages,
@@ -94,6 +93,8 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         recordings=study.corpus.recordings,
         seed=study.seed,
     )
+    chosen = (u for items in selection.items.values() for u in items)
+    confounds.check(study.confounds, (), known=confounds.known(chosen))
     selection, contents = _identify(selection, study.jobs, events)
     model = {**study.model.identity(), "checkpoint": fingerprint}
     units = []

@@ -55,6 +55,13 @@ class Registry(Generic[T]):
         dist = self._plugins[name].dist
         return dist.name if dist else "unknown"
 
+    def version(self, name: str) -> str:
+        """What tells the code of a plug-in from its earlier versions; empty for built-in parts."""
+        if name in self._builtin:
+            return ""
+        dist = self._plugins[name].dist
+        return f"{dist.name} {dist.version}" if dist else "unknown"
+
     def name_of(self, part: type[T]) -> str:
         """The name under which a part was found."""
         package, _, module = part.__module__.rpartition(".")

@@ -1,13 +1,17 @@
 """Scores as one tidy table per analysis: a row is one comparison by one measure."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from isogloss import atomic
+from isogloss.analyses.base import Comparison
 from isogloss.errors import IsoglossError
-from isogloss.similarity.base import FULL
+from isogloss.similarity.base import FULL, Score
 
 SCHEMA: dict[str, pl.DataType] = {
     "analysis": pl.String(),
@@ -74,6 +78,7 @@ MEANS: dict[str, pl.DataType] = {
     "calibrated_low": pl.Float64(),
     "calibrated_high": pl.Float64(),
     "baseline": pl.Float64(),
+    "reason": pl.String(),
 }
 """Columns of the tables of means over languages, or pairs of languages."""
 
@@ -118,7 +123,7 @@ MEANING: dict[str, str] = {
     "calibrated": "(score − null) / (best − null), null by permutation where there is one",
     "baseline": "Gaussian vectors of the same shapes, the baseline of the study",
     "details": "further numbers of the measure",
-    "reason": "why the score is NaN, else empty",
+    "reason": "why the score is NaN, or a mean has no interval or no p-value, else empty",
     "warnings": "what to know before trusting the score",
     "languages": "number of languages behind the mean",
     "rows": "number of scores behind it",
@@ -135,9 +140,74 @@ NULL = pl.when(pl.col("permutations") > 0).then("null_mean").otherwise("chance")
 
 
 def calibrate(value: pl.Expr, null: pl.Expr) -> pl.Expr:
-    """(value − null) / (best − null), NaN where chance leaves no room above it."""
+    """(value − null) / (best − null), NaN where chance leaves no room, as for the score."""
     room = pl.col("best") - null
-    return pl.when(room.abs() > FULL).then((value - null) / room).otherwise(float("nan"))
+    least = FULL * pl.max_horizontal(pl.col("best").abs(), null.abs())
+    there = pl.col("calibrated").is_not_nan() & (room.abs() > least)
+    return pl.when(there).then((value - null) / room).otherwise(float("nan"))
+
+
+def describe(
+    c: Comparison,
+    measure: str,
+    control: str,
+    score: Score,
+    baseline: float,
+    warnings: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Make the row of a score, with its null, and without interval.
+
+    Args:
+        c: What was compared.
+        measure: By what, with all options.
+        control: What was taken out.
+        score: What came of it.
+        baseline: Score of Gaussian vectors of the same shapes.
+        warnings: Further ones; empty ones do not count.
+    """
+    warnings = [*score.warnings, *filter(None, warnings)]
+    if not np.isnan(score.score) and np.isnan(score.calibrated) and not np.isnan(score.expected):
+        warnings.append("chance is the best score there is: nothing can be above it")
+    if lost := int(np.isnan(score.null).sum()):
+        warnings.append(
+            f"{lost} of {score.permutations} shuffles have no score, so there is no p-value and no "
+            "chance level by permutation"
+        )
+    return {
+        "analysis": "",
+        "measure": measure,
+        "control": control,
+        "group": c.group,
+        "label": c.label,
+        "position": c.position,
+        "depth": c.depth,
+        "language_a": c.a.language,
+        "modality_a": c.a.modality,
+        "tap_a": c.a.tap,
+        "language_b": c.b.language,
+        "modality_b": c.b.modality,
+        "tap_b": c.b.tap,
+        "n": score.n,
+        "covariates": score.covariates,
+        "score": score.score,
+        "k_a": score.k_x,
+        "k_b": score.k_y,
+        "chance": score.chance,
+        "null_mean": score.null_mean,
+        "null_sd": score.null_sd,
+        "p_value": score.p_value,
+        "p_curve": float("nan"),
+        "q_value": float("nan"),
+        "permutations": score.permutations,
+        "best": score.best,
+        "calibrated": score.calibrated,
+        "baseline": baseline,
+        "details": ", ".join(f"{k} {v:.4g}" for k, v in score.details.items()),
+        "reason": score.reason,
+        # One cell, from which each can be told again.
+        "warnings": "; ".join(w.replace("; ", ", ") for w in warnings),
+        "null": score.null.tolist(),
+    }
 
 
 def write(frame: pl.DataFrame, folder: Path, name: str) -> list[Path]:

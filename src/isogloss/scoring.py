@@ -13,13 +13,14 @@ import polars as pl
 from isogloss import specs
 from isogloss.analyses.base import Comparison, ViewKey
 from isogloss.corpora.base import Modality
-from isogloss.results import PLAIN, SCHEMA
-from isogloss.sharing import Options, Shared
+from isogloss.results import PLAIN, SCHEMA, describe
+from isogloss.sharing import Control, Options, Shared
 from isogloss.similarity.base import Measure, Score, undefined
 from isogloss.similarity.intervals import subsampling
 from isogloss.similarity.measures import MEASURES
 from isogloss.similarity.over_utterances import utterances
-from isogloss.similarity.partial import Nuisance, nuisance
+from isogloss.similarity.paired import MIN_SENTENCES
+from isogloss.similarity.partial import Nuisance
 from isogloss.store import Store, Unit
 
 PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
@@ -34,6 +35,8 @@ B = TypeVar("B")
 class _View:
     prepared: Any
     width: int
+    failure: str = ""
+    """Why it could not be prepared."""
 
 
 class Scorer:
@@ -61,9 +64,15 @@ class Scorer:
         self._views: OrderedDict[ViewKey, _View] = OrderedDict()
         self.shared = Shared(store, units, options)
 
-    def score(self, chunk: Sequence[Comparison]) -> pl.DataFrame:
-        """One row per comparison, and one more if confounds are to be taken out."""
+    def score(self, chunk: Sequence[Comparison]) -> tuple[pl.DataFrame, int]:
+        """Score comparisons.
+
+        Returns:
+            One row per comparison, and one more if confounds are to be taken out; and the number of
+            rows that have no score because the measure raised an error.
+        """
         rows: dict[int, list[dict[str, Any]]] = {}
+        failed = 0
         for wave in waves(chunk, self._room(chunk)):
             self._load({key for i in wave for key in (chunk[i].a, chunk[i].b)})
             jobs = self._spread(self._job, [chunk[i] for i in wave])
@@ -71,7 +80,8 @@ class Scorer:
             levels = dict(zip(shapes, self._spread(self._baseline, shapes), strict=True))
             found = self._spread(partial(_Job.rows, baselines=levels), jobs)
             rows.update(zip(wave, found, strict=True))
-        return pl.DataFrame([row for i in sorted(rows) for row in rows[i]], schema=PARTS)
+            failed += sum(job.failed for job in jobs)
+        return pl.DataFrame([row for i in sorted(rows) for row in rows[i]], schema=PARTS), failed
 
     def _spread(self, function: Callable[[A], B], items: Sequence[A]) -> list[B]:
         """Map in threads, several items at a time, since handing one over costs as much as some."""
@@ -98,7 +108,10 @@ class Scorer:
 
         def load(key: ViewKey) -> _View:
             array = self.store.view(self.units[key.language, key.modality], key.tap)
-            return _View(self.measure.prepare(array), array.shape[1])
+            try:
+                return _View(self.measure.prepare(array), array.shape[1])
+            except Exception as error:
+                return _View(None, array.shape[1], _failure(error))
 
         missing = sorted(keys - set(self._views))
         self._views.update(zip(missing, self._spread(load, missing), strict=True))
@@ -114,60 +127,89 @@ class Scorer:
 
 
 class _Job:
-    """One comparison, plain and with confounds taken out."""
+    """One comparison, plain and with confounds taken out.
+
+    All jobs of a wave are there at once, so that nothing large is kept in one.
+    """
 
     def __init__(self, scorer: Scorer, c: Comparison, a: _View, b: _View) -> None:
         self.scorer, self.c, self.a, self.b = scorer, c, a, b
         self.rows_a, self.rows_b = scorer.shared.rows_of(c)
-        self.variants: list[tuple[str, Nuisance | None, str]] = [(PLAIN, None, "")]
-        if scorer.options.confounds and len(c.sentences) >= 3:
-            found = scorer.shared.control(c, self.rows_a, self.rows_b)
-            out = nuisance(found.values, len(c.sentences))
-            names = ", ".join(scorer.options.confounds)
-            self.variants.append((names, out, found.missing))
+        self.failed = 0
+        self.controls: list[Control] = []
+        if scorer.options.confounds and len(c.sentences) >= MIN_SENTENCES:
+            self.controls.append(scorer.shared.control(c, self.rows_a, self.rows_b))
 
     def shapes(self) -> Iterator[tuple[int, int, int]]:
         """(sentences less confounds, features, features) of each variant."""
-        for _, out, _ in self.variants:
-            spent = out.count if out else 0
+        for spent in (0, *(control.count for control in self.controls)):
             yield len(self.c.sentences) - spent, self.a.width, self.b.width
 
     def rows(self, baselines: Mapping[tuple[int, int, int], float]) -> list[dict[str, Any]]:
         """The rows of the results."""
         found = []
-        for (control, out, missing), shape in zip(self.variants, self.shapes(), strict=True):
-            score, interval = self._score(control, out)
-            row = _row(self.c, self.scorer.line, control, score, baselines[shape])
-            said = (row["warnings"], missing, interval["warnings"])
-            found.append(row | interval | {"warnings": "; ".join(filter(None, said))})
+        for shape, control in zip(self.shapes(), (None, *self.controls), strict=True):
+            score, interval, *warnings = self._scored(control)
+            warnings.append(control.missing if control else "")
+            name = control.name if control else PLAIN
+            line = self.scorer.line
+            try:
+                row = describe(self.c, line, name, score, baselines[shape], warnings)
+            except Exception as error:  # a plug-in's score may hold anything
+                self.failed += 1
+                score = undefined(len(self.c.sentences), _failure(error))
+                row = describe(self.c, line, name, score, baselines[shape], warnings)
+                interval = _NO_INTERVAL
+            found.append(row | interval)
         return found
 
-    def _score(self, control: str, out: Nuisance | None) -> tuple[Score, dict[str, Any]]:
-        measure, n = self.scorer.measure, len(self.c.sentences)
+    def _scored(self, control: Control | None) -> tuple[Score, dict[str, Any], str]:
+        """A score, its interval, and why it has none if one was asked for."""
+        n, out = len(self.c.sentences), control.nuisance() if control else None
         if control and out is None:
-            return undefined(n, "no confound varies between the sentences"), _NO_INTERVAL
+            score = undefined(n, "no confound varies between the sentences")
+            return score, _NO_INTERVAL, ""
         try:
-            score = measure.compare(
-                self.a.prepared,
-                self.b.prepared,
-                rows_a=self.rows_a,
-                rows_b=self.rows_b,
-                covariates=out,
-                shuffles=self.scorer.shared.shuffles(self.c),
-            )
-            score = replace(score, best=measure.info.best)
-            return score, self._interval(score, out)
+            score = self._score(out)
         except Exception as error:
             # A measure that fails on one pair, ours or a plug-in's, must not cost the others.
-            return undefined(n, f"{type(error).__name__}: {error}"), _NO_INTERVAL
+            self.failed += 1
+            spent = out.count if out else 0
+            return undefined(n, _failure(error), covariates=spent), _NO_INTERVAL, ""
+        try:
+            return score, *self._interval(score, out)
+        except Exception as error:
+            self.failed += 1
+            return score, _NO_INTERVAL, f"no interval: {_failure(error)}"
 
-    def _interval(self, score: Score, out: Nuisance | None) -> dict[str, Any]:
+    def _score(self, out: Nuisance | None) -> Score:
+        measure, n = self.scorer.measure, len(self.c.sentences)
+        for view in (self.a, self.b):
+            if view.failure:
+                self.failed += 1
+                return undefined(n, view.failure)
+        score = measure.compare(
+            self.a.prepared,
+            self.b.prepared,
+            rows_a=self.rows_a,
+            rows_b=self.rows_b,
+            covariates=out,
+            shuffles=self.scorer.shared.shuffles(self.c),
+        )
+        if not isinstance(score, Score):
+            raise TypeError(f"compare returned {type(score).__name__}, not a Score")
+        if out and score.covariates != out.count and not np.isnan(score.score):
+            return undefined(n, "the measure takes no confounds out", covariates=out.count)
+        info = measure.info
+        return replace(score, range=info.range, larger_is_more_similar=info.larger_is_more_similar)
+
+    def _interval(self, score: Score, out: Nuisance | None) -> tuple[dict[str, Any], str]:
         """The ends of the interval, and why there is none if one was asked for."""
         method, c, scorer = self.scorer.options.interval, self.c, self.scorer
         if method == "none" or not c.interval or np.isnan(score.score):
-            return _NO_INTERVAL
+            return _NO_INTERVAL, ""
         if np.isnan(score.calibrated) and not np.isnan(score.expected):
-            return {**_NO_INTERVAL, "warnings": "no interval: the score is saturated"}
+            return _NO_INTERVAL, "no interval: the score is saturated"
         seed = scorer.options.seed
         if method == "subsampling":
             found = subsampling(
@@ -191,17 +233,20 @@ class _Job:
                 seed=seed,
             )
         else:
-            reason = "no interval: the comparison is of given recordings"
-            return {**_NO_INTERVAL, "warnings": reason}
-        return {
-            "low": found.low,
-            "high": found.high,
-            "interval": found.method if not found.reason else "",
-            "warnings": f"no interval: {found.reason}" if found.reason else "",
-        }
+            return _NO_INTERVAL, "no interval: the comparison is of given recordings"
+        if found.reason:
+            return _NO_INTERVAL, f"no interval: {found.reason}"
+        return {"low": found.low, "high": found.high, "interval": found.method}, ""
 
 
-_NO_INTERVAL = {"low": float("nan"), "high": float("nan"), "interval": "", "warnings": ""}
+def _failure(error: Exception) -> str:
+    """What an error of a measure says, as the reason of an undefined score."""
+    if isinstance(error, MemoryError):
+        raise error
+    return f"{type(error).__name__}: {error}"
+
+
+_NO_INTERVAL: dict[str, Any] = {"low": float("nan"), "high": float("nan"), "interval": ""}
 
 
 def waves(chunk: Sequence[Comparison], fits: int) -> Iterator[list[int]]:
@@ -225,45 +270,3 @@ def waves(chunk: Sequence[Comparison], fits: int) -> Iterator[list[int]]:
         tiles.setdefault((first[c.a] // size, second[c.b] // size), []).append(i)
     for _, wave in sorted(tiles.items()):
         yield wave
-
-
-def _row(
-    c: Comparison, measure: str, control: str, score: Score, baseline: float
-) -> dict[str, Any]:
-    warnings = list(score.warnings)
-    if not np.isnan(score.score) and np.isnan(score.calibrated) and not np.isnan(score.expected):
-        warnings.append("chance is the best score there is: nothing can be above it")
-    return {
-        "analysis": "",
-        "measure": measure,
-        "control": control,
-        "group": c.group,
-        "label": c.label,
-        "position": c.position,
-        "depth": c.depth,
-        "language_a": c.a.language,
-        "modality_a": c.a.modality,
-        "tap_a": c.a.tap,
-        "language_b": c.b.language,
-        "modality_b": c.b.modality,
-        "tap_b": c.b.tap,
-        "n": score.n,
-        "covariates": score.covariates,
-        "score": score.score,
-        "k_a": score.k_x,
-        "k_b": score.k_y,
-        "chance": score.chance,
-        "null_mean": score.null_mean,
-        "null_sd": score.null_sd,
-        "p_value": score.p_value,
-        "p_curve": float("nan"),
-        "q_value": float("nan"),
-        "permutations": score.permutations,
-        "best": score.best,
-        "calibrated": score.calibrated,
-        "baseline": baseline,
-        "details": ", ".join(f"{k} {v:.4g}" for k, v in score.details.items()),
-        "reason": score.reason,
-        "warnings": "; ".join(warnings),
-        "null": score.null.tolist(),
-    }

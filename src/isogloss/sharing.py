@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,15 @@ from numpy.typing import NDArray
 
 from isogloss import confounds
 from isogloss.analyses.base import Comparison, ViewKey
-from isogloss.confounds import Confounds
 from isogloss.corpora.base import Modality
-from isogloss.similarity.base import KeyedShuffles, Rows, Shuffles
+from isogloss.similarity.base import Rows
+from isogloss.similarity.partial import Nuisance, nuisance
+from isogloss.similarity.shuffles import InducedShuffles, Shuffles
 from isogloss.store import Store, Unit
 from isogloss.takes import RowIndex
+
+ORDERS = 2**26
+"""Bytes of random orders that are held; others are drawn again."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,35 @@ class Options:
         return self.jobs or os.cpu_count() or 1
 
 
+def sentences(units: Mapping[tuple[str, Modality], Unit]) -> list[str]:
+    """All sentences of units, in alphabetical order: what is shuffled as a whole."""
+    return sorted({s for unit in units.values() for s in unit.sentences})
+
+
+@dataclass(frozen=True)
+class Control:
+    """What is taken out of a comparison."""
+
+    name: str
+    """The names of the confounds."""
+    basis: NDArray[np.float64]
+    """(sentences × directions), as :class:`isogloss.similarity.partial.Nuisance` has it."""
+    missing: str
+    """What could not be used, with the reason."""
+
+    @property
+    def count(self) -> int:
+        """How many directions are taken out."""
+        return int(self.basis.shape[1])
+
+    def nuisance(self) -> Nuisance | None:
+        """Make what a measure takes; None if there is nothing to take out.
+
+        Anew for each comparison, since it keeps tables much larger than itself once it is used.
+        """
+        return Nuisance(self.basis) if self.count else None
+
+
 class Shared:
     """What the comparisons of a run have in common.
 
@@ -58,9 +93,11 @@ class Shared:
         # Small for each pair of units; what is large is made anew for each comparison.
         self._index: dict[tuple[str, Modality], RowIndex] = {}
         self._row_numbers: dict[Hashable, Rows] = {}
-        self._confounds: dict[Hashable, Confounds] = {}
-        self._random: dict[tuple[str, str], NDArray[np.float32]] = {}
-        self._known = confounds.available(store.record(u) for u in units.values())
+        self._controls: dict[Hashable, Control] = {}
+        self._place = {s: i for i, s in enumerate(sentences(units))}
+        self._places: dict[tuple[str, ...], Rows] = {}
+        self._orders: OrderedDict[str, NDArray[np.int32]] = OrderedDict()
+        self._lock = Lock()
 
     def rows_of(self, c: Comparison) -> tuple[Rows, Rows]:
         """Row numbers of the two views of a comparison."""
@@ -81,25 +118,29 @@ class Shared:
             self._index[unit] = RowIndex(self.store.record(self.units[unit]))
         return self._index[unit]
 
-    def control(self, c: Comparison, rows_a: Rows, rows_b: Rows) -> Confounds:
+    def control(self, c: Comparison, rows_a: Rows, rows_b: Rows) -> Control:
         """What to take out of a comparison, the same for all taps of two units."""
         units = (c.a.language, c.a.modality), (c.b.language, c.b.modality)
         key = *units, c.sentences, c.takes_a, c.takes_b
-        if key not in self._confounds:
+        if key not in self._controls:
+            names = self.options.confounds
             a, b = (self.store.record(self.units[unit]) for unit in units)
-            self._confounds[key] = confounds.matrix(
-                self.options.confounds, a, rows_a, b, rows_b, known=self._known
-            )
-        return self._confounds[key]
+            found = confounds.matrix(names, a, rows_a, b, rows_b, known=names)
+            out = nuisance(found.values, len(rows_a))
+            basis = out.basis if out else np.empty((len(rows_a), 0))
+            self._controls[key] = Control(", ".join(names), basis, found.missing)
+        return self._controls[key]
 
     def shuffles(self, c: Comparison) -> Shuffles:
         """The shuffles of a comparison, the same for all its taps.
 
-        A view's shuffle depends on what tells it from the other view, its language or modality,
-        and on nothing else: all speech is shuffled alike against all text, and a language alike
-        against all others.
+        They follow from orders of all sentences of the run, one for each view, that depend on what
+        tells the view from the other one, its language or modality, and on nothing else: all
+        speech is shuffled alike against all text, and a language alike against all others.
         """
         options = self.options
+        if not c.sentences or not options.permutations:
+            return Shuffles(0)
         sides: tuple[list[str], list[str]] = ([], [])
         for attribute in ("language", "modality"):
             values = getattr(c.a, attribute), getattr(c.b, attribute)
@@ -108,19 +149,32 @@ class Shared:
                     side.append(value)
         if not sides[0]:  # two recordings
             sides[1].append("other")
-        keys = [
-            np.stack([self._keys(" ".join(side), s) for s in c.sentences], axis=1)
-            for side in sides
-            if c.sentences and options.permutations
-        ]
-        return KeyedShuffles(options.permutations, options.seed, *keys) if keys else Shuffles(0)
+        first, second = (self._order(" ".join(side)) for side in sides)
+        whole = np.empty(first.shape, dtype=np.intp)
+        np.put_along_axis(whole, first, second, axis=1)
+        return InducedShuffles(options.permutations, options.seed, whole, self._members(c))
 
-    def _keys(self, kind: str, sentence: str) -> NDArray[np.float32]:
-        """A random number for each shuffle."""
-        key = kind, sentence
-        if key not in self._random:
-            text = f"{self.options.seed}|{kind}|{sentence}"
-            seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
-            rng = np.random.default_rng(seed)
-            self._random[key] = rng.random(self.options.permutations, dtype=np.float32)
-        return self._random[key]
+    def _members(self, c: Comparison) -> Rows:
+        """Which sentences of the run are compared."""
+        if c.sentences not in self._places:
+            places = [self._place[s] for s in c.sentences]
+            self._places[c.sentences] = np.array(places, dtype=np.intp)
+        return self._places[c.sentences]
+
+    def _order(self, kind: str) -> NDArray[np.int32]:
+        """Random orders of all sentences for one kind of view: (permutations × sentences)."""
+        with self._lock:
+            found = self._orders.get(kind)
+            if found is None:
+                size = len(self._place)
+                key = hashlib.sha256(f"{self.options.seed}|{kind}".encode()).digest()
+                rng = np.random.default_rng(int.from_bytes(key[:16], "big"))
+                ordered = np.broadcast_to(
+                    np.arange(size, dtype=np.int32), (self.options.permutations, size)
+                )
+                found = rng.permuted(ordered, axis=1)
+                while self._orders and (len(self._orders) + 1) * found.nbytes > ORDERS:
+                    self._orders.popitem(last=False)
+                self._orders[kind] = found
+            self._orders.move_to_end(kind)
+            return found

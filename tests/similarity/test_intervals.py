@@ -38,7 +38,7 @@ class MeanProduct(Measure):
         assert covariates is None or extra.size == x.size
         null = np.empty(0) if shuffles is None else (x * y[shuffles.orders(x.size)]).mean(axis=1)
         score = float(np.mean(x * y - extra))
-        return Score(score, x.size, null=null - np.mean(extra), best=100.0)
+        return Score(score, x.size, null=null - np.mean(extra), range=(-100.0, 100.0))
 
 
 class Distance(Cka):
@@ -48,7 +48,7 @@ class Distance(Cka):
 
     def compare(self, *args, **kwargs):
         found = super().compare(*args, **kwargs)
-        return Score(-found.score, found.n, null=-found.null, best=-1.0)
+        return Score(-found.score, found.n, null=-found.null, range=(-1.0, 1.0), larger_is_more_similar=False)
 
 
 def views(rng, n, d, signal, decay=0.6):
@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_interval():
 def test_a_score_computed_before_is_not_computed_again():
     x, y = views(np.random.default_rng(1), 41, 8, 0.5)
     measure = MeanProduct()
-    altered = Score(5.0, 41, null=np.zeros(9), best=100.0)
+    altered = Score(5.0, 41, null=np.zeros(9), range=(-100.0, 100.0))
     found = subsampling(measure, x, y, splits=8, whole=altered)
     assert found.low < 5 < found.high
     own = subsampling(measure, x, y, splits=8, whole=measure.compare(x, y))

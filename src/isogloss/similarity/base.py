@@ -1,6 +1,5 @@
 """What a measure is: something computed once per view, and something computed per pair."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +8,48 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isogloss.errors import MeasureError
 from isogloss.settings import Settings
+from isogloss.similarity.shuffles import Shuffles
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 _NONE = np.empty(0)
 FULL = 1e-4
-"""Room between chance and the best score below which nothing can be above chance: epsilon moves
-saturated scores, and their null with them, by a tenth of it."""
+"""Room between chance and the best score, as a share of a measure's range, below which nothing can
+be above chance: epsilon moves saturated scores, and their null with them, by a tenth of it."""
 SAME = 1e-7
-"""Scores closer than this are equal: rounding and epsilon move saturated ones by as much."""
+"""Scores that differ by less than this share of the range are equal: rounding and epsilon move
+saturated ones by as much."""
+
+
+def reached(score: float, null: Floats, *, larger_is_more_similar: bool, same: float) -> float:
+    """Return the p-value of a score: the share of orders that are at least as similar.
+
+    Args:
+        score: The score of the unshuffled order, which is counted in.
+        null: (permutations,) scores under shuffles.
+        larger_is_more_similar: False for distances.
+        same: Scores closer than this are equal.
+
+    Returns:
+        NaN without shuffles, and where the score or one of theirs is NaN.
+    """
+    if not null.size or np.isnan(score) or np.isnan(null).any():
+        return float("nan")
+    sign = 1.0 if larger_is_more_similar else -1.0
+    return (1 + int(np.count_nonzero(sign * (null - score) >= -same))) / (1 + null.size)
+
+
+def unit(ends: tuple[float, float], *values: Any) -> float:
+    """Return the size by which scores are told apart: the width of a measure's range.
+
+    Where that is infinite it is the largest of the given values.
+    """
+    width = ends[1] - ends[0]
+    if np.isfinite(width):
+        return width
+    return max(float(np.max(np.abs(v), initial=0)) for v in values)
 
 
 @dataclass(frozen=True)
@@ -46,14 +75,21 @@ class Score:
     null: Floats = field(default_factory=_NONE.copy, repr=False)
     """(permutations,) scores with the sentences of the second view shuffled, in the order of
     :meth:`Shuffles.orders`."""
-    best: float = 1.0
-    """Score of a view with itself; smaller than chance for distances."""
+    range: tuple[float, float] = (0.0, 1.0)
+    """Smallest and largest score that the measure gives."""
+    larger_is_more_similar: bool = True
+    """False for distances."""
     details: Mapping[str, float] = field(default_factory=dict)
     """Further numbers of the measure, by name."""
     reason: str = ""
     """Why the score is NaN; empty otherwise."""
     warnings: tuple[str, ...] = ()
     """What to know before trusting the score, such as forced ones."""
+
+    @property
+    def best(self) -> float:
+        """Score of a view with itself; smaller than chance for distances."""
+        return self.range[1] if self.larger_is_more_similar else self.range[0]
 
     @property
     def permutations(self) -> int:
@@ -72,23 +108,35 @@ class Score:
 
     @property
     def expected(self) -> float:
-        """The chance level to use: that of the shuffles if there are any, else in closed form."""
+        """The chance level to use: that of the shuffles if there are any, else in closed form.
+
+        NaN if one of the shuffles has no score.
+        """
         return self.null_mean if self.null.size else self.chance
 
     @property
     def p_value(self) -> float:
-        """Share of shuffles, the unshuffled one counted in, that are at least as similar."""
-        if not self.null.size or np.isnan(self.score):
-            return float("nan")
-        sign = 1.0 if self.best >= self.null_mean else -1.0
-        above = np.count_nonzero(sign * (self.null - self.score) >= -SAME)
-        return (1 + int(above)) / (1 + self.null.size)
+        """Share of shuffles, the unshuffled one counted in, that are at least as similar.
+
+        NaN if one of the shuffles has no score.
+        """
+        return reached(
+            self.score,
+            self.null,
+            larger_is_more_similar=self.larger_is_more_similar,
+            same=SAME * unit(self.range, self.score, self.null),
+        )
 
     @property
     def calibrated(self) -> float:
-        """(score − chance) / (best − chance): 0 at chance, 1 for a view with itself."""
+        """(score − chance) / (best − chance): 0 at chance, 1 for a view with itself.
+
+        NaN where chance leaves no room, and for measures without a best score.
+        """
         room = self.best - self.expected
-        return (self.score - self.expected) / room if abs(room) > FULL else float("nan")
+        if not np.isfinite(room) or abs(room) <= FULL * unit(self.range, self.best, self.expected):
+            return float("nan")
+        return (self.score - self.expected) / room
 
 
 def undefined(n: int, reason: str, *, covariates: int = 0) -> Score:
@@ -121,55 +169,6 @@ class MeasureInfo:
     def best(self) -> float:
         """The score of a view with itself."""
         return self.range[1] if self.larger_is_more_similar else self.range[0]
-
-
-@dataclass(frozen=True)
-class Shuffles:
-    """Permutations of the sentences, the same for every comparison of as many sentences.
-
-    All taps of a pair of views are given the same shuffles, so that a curve over taps, and its
-    maximum, can be tested as a whole (Westfall and Young 1993).
-    """
-
-    count: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.count < 0:
-            raise MeasureError(f"permutations must be 0 or more, not {self.count}")
-
-    def orders(self, n: int) -> Rows:
-        """Return ``count`` random orders of n sentences: (count × n)."""
-        key = hashlib.sha256(f"{self.seed}|{n}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(key[:16], "big"))
-        ordered = np.broadcast_to(np.arange(n, dtype=np.intp), (self.count, n))
-        return rng.permuted(ordered, axis=1)
-
-
-@dataclass(frozen=True)
-class KeyedShuffles(Shuffles):
-    """Shuffles of both views by keys, so that comparisons which share a view share its shuffle.
-
-    The order of a view is that of its keys. Where all views of one kind (all speech, or all that
-    is of one language) take their keys from the sentence, a shuffle does the same to all of them
-    at once, and what they have in common survives: only then has the mean of their scores the
-    spread that it would have if the kinds had nothing to do with each other.
-    """
-
-    keys_a: NDArray[np.floating] = field(default_factory=_NONE.copy, repr=False)
-    """(count × sentences) random keys of the first view's sentences."""
-    keys_b: NDArray[np.floating] = field(default_factory=_NONE.copy, repr=False)
-    """Those of the second view."""
-
-    def orders(self, n: int) -> Rows:
-        """Return the orders of the second view relative to the first: (count × n).
-
-        With confounds there are fewer rows than sentences; the first keys are used.
-        """
-        first, second = (np.argsort(k[:, :n], axis=1) for k in (self.keys_a, self.keys_b))
-        found = np.empty_like(first)
-        np.put_along_axis(found, first, second, axis=1)
-        return found
 
 
 class Measure(Settings, ABC):

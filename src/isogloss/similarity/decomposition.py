@@ -31,11 +31,13 @@ class Decomposition:
 
     def left(self, k: int) -> Floats:
         """The k leading left singular vectors: (rows × k), orthonormal columns."""
-        if not self._kept or self._kept[0].shape[1] < k:
+        columns = self._kept[0] if self._kept else None
+        if columns is None or columns.shape[1] < k:
             columns = np.ascontiguousarray(self.make(k))
             columns.flags.writeable = False
+            # Another thread may put fewer columns there at the same moment.
             self._kept[:] = [columns]
-        return self._kept[0][:, :k]
+        return columns[:, :k]
 
     @classmethod
     def empty(cls, n: int) -> "Decomposition":

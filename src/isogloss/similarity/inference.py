@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from isogloss.errors import MeasureError
-from isogloss.similarity.base import SAME, Floats
+from isogloss.similarity.base import SAME, Floats, reached
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
@@ -42,7 +42,13 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     return given
 
 
-def max_over(scores: ArrayLike, nulls: ArrayLike, *, larger_is_more_similar: bool = True) -> Floats:
+def max_over(
+    scores: ArrayLike,
+    nulls: ArrayLike,
+    *,
+    larger_is_more_similar: bool = True,
+    same: float = SAME,
+) -> Floats:
     """Adjust the p-values of several places for having looked at all of them.
 
     The adjusted p-value of a place is the share of shuffles, the unshuffled order counted in,
@@ -62,6 +68,7 @@ def max_over(scores: ArrayLike, nulls: ArrayLike, *, larger_is_more_similar: boo
         scores: (places,) observed scores.
         nulls: (places × permutations) scores under shuffles, the same shuffles at every place.
         larger_is_more_similar: False for distances.
+        same: Scores closer than this are equal.
 
     Returns:
         (places,) adjusted p-values.
@@ -75,7 +82,7 @@ def max_over(scores: ArrayLike, nulls: ArrayLike, *, larger_is_more_similar: boo
     adjusted = np.full(observed.size, np.nan)
     used = np.flatnonzero(np.isfinite(orders).all(axis=1))
     orders = orders[used]
-    varies = np.ptp(orders, axis=1) > SAME
+    varies = np.ptp(orders, axis=1) > same
     adjusted[used[~varies]] = 1.0
     used, orders = used[varies], orders[varies]
     if used.size:
@@ -83,8 +90,8 @@ def max_over(scores: ArrayLike, nulls: ArrayLike, *, larger_is_more_similar: boo
         t = (orders - orders.mean(axis=1, keepdims=True)) / sd
         largest = np.sort(t.max(axis=0))
         # Scores that differ by rounding only are ties, as for a single p-value.
-        reached = np.searchsorted(largest, t[:, 0] - SAME / sd[:, 0])
-        adjusted[used] = (largest.size - reached) / largest.size
+        smaller = np.searchsorted(largest, t[:, 0] - same / sd[:, 0])
+        adjusted[used] = (largest.size - smaller) / largest.size
     return adjusted
 
 
@@ -107,13 +114,15 @@ def average_null(
     *,
     weights: ArrayLike | None = None,
     larger_is_more_similar: bool = True,
+    same: float = SAME,
 ) -> MeanScore:
     """Test the mean of scores at one place, such as that of all pairs of languages at one tap.
 
     Shuffle i of the mean is the mean of the rows' shuffles i. The hypothesis is that no row is
     related. Rows whose views have something in common, as translations have their meaning, need
-    shuffles that keep it (:class:`isogloss.similarity.base.KeyedShuffles`, which runs use): each
-    row shuffled by itself makes the null of the mean too narrow and calls noise a finding.
+    shuffles that keep it, as runs use them
+    (:class:`isogloss.similarity.shuffles.InducedShuffles`): each row shuffled by itself makes the
+    null of the mean too narrow and calls noise a finding.
 
     Rows with NaN, in the score or in a shuffle, do not count.
 
@@ -122,6 +131,7 @@ def average_null(
         nulls: (rows × permutations) scores under shuffles.
         weights: (rows,) not negative; equal if None.
         larger_is_more_similar: False for distances.
+        same: Scores closer than this are equal.
 
     Returns:
         The mean with its null, NaN if no row with a weight above 0 can be used.
@@ -141,9 +151,8 @@ def average_null(
         return MeanScore(float("nan"), np.full(shuffled.shape[1], np.nan), float("nan"), 0)
     share = share[used] / share[used].sum()
     score, null = float(share @ observed[used]), share @ shuffled[used]
-    sign = 1.0 if larger_is_more_similar else -1.0
-    reached = int(np.count_nonzero(sign * (null - score) >= -SAME))
-    return MeanScore(score, null, (1 + reached) / (1 + null.size), int(used.sum()))
+    p = reached(score, null, larger_is_more_similar=larger_is_more_similar, same=same)
+    return MeanScore(score, null, p, int(used.sum()))
 
 
 def _table(scores: ArrayLike, nulls: ArrayLike) -> tuple[Floats, Floats]:

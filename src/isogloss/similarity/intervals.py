@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from isogloss.errors import MeasureError
-from isogloss.similarity.base import SAME, Measure, Rows, Score, Shuffles
+from isogloss.similarity.base import SAME, Measure, Rows, Score, unit
+from isogloss.similarity.shuffles import Shuffles
 
 FEWEST = 40
 """Sentences below which the coverage of the interval over sentences has not been established."""
@@ -241,7 +242,11 @@ def _variance_at_chance(whole: Score, halves: list[Score]) -> float:
     of one half do not share with those of another.
     """
     nulls = [s.null for s in halves if not np.isnan(s.score) and s.null.size == HALF_NULL]
-    if whole.null.size < 2 or np.ptp(whole.null) <= SAME or len(nulls) < 2:
+    if (
+        whole.null.size < 2
+        or np.ptp(whole.null) <= SAME * unit(whole.range, whole.null)
+        or len(nulls) < 2
+    ):
         return float("nan")
     shuffled = np.array(nulls)
     within = float(shuffled.var(axis=1, ddof=1).mean())
@@ -254,7 +259,7 @@ def _limits(whole: Score, variance: float, at_chance: float, t: float) -> tuple[
     All is turned so that larger is more similar; a score below chance has its wider side above
     as well, so that the limits do not jump where the score passes chance.
     """
-    sign = 1.0 if whole.best >= whole.null_mean else -1.0
+    sign = 1.0 if whole.larger_is_more_similar else -1.0
     away = sign * (whole.score - whole.null_mean)
     margin = t * float(np.sqrt(variance))
     near = far = margin

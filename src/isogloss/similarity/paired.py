@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from isogloss.errors import MeasureError
 from isogloss.settings import setting
-from isogloss.similarity.base import Floats, Measure, Rows, Score, Shuffles, undefined
+from isogloss.similarity.base import Floats, Measure, Rows, Score, undefined
 from isogloss.similarity.partial import Nuisance, nuisance
+from isogloss.similarity.shuffles import Shuffles
 from isogloss.similarity.threads import one_thread
 from isogloss.similarity.view import UndefinedError, View
 
@@ -147,13 +148,14 @@ class Paired(Measure):
             return undefined(n, str(error), covariates=spent)
         null = np.empty(0)
         if shuffles is not None and shuffles.count:
-            null = self.shuffled(x, y, shuffles.orders(n - spent))
+            null = self.shuffled(x, y, shuffles.orders(n, out.kept if out else None))
         return replace(
             score,
             n=n,
             covariates=spent,
             null=null,
-            best=self.info.best,
+            range=self.info.range,
+            larger_is_more_similar=self.info.larger_is_more_similar,
             warnings=(*score.warnings, *_view_warnings(a, b), *_repeated(a, b, rows_a, rows_b)),
         )
 

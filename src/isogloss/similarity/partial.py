@@ -51,6 +51,16 @@ class Nuisance:
         return x - self.basis @ (self.basis.T @ x)
 
     @cached_property
+    def kept(self) -> NDArray[np.intp]:
+        """(sentences − confounds,) which sentences the rows of :attr:`reduction` stand for.
+
+        The confounds reach the others most, such as the longest.
+        """
+        n, q = self.basis.shape
+        dropped = qr(self.basis.T, mode="r", pivoting=True)[1][:q]
+        return np.setdiff1d(np.arange(n), dropped)
+
+    @cached_property
     def reduction(self) -> Floats:
         """(sentences − confounds × sentences) map to rows that may be shuffled.
 
@@ -67,14 +77,13 @@ class Nuisance:
         American Statistical Association 60:1067; as a basis for shuffling: Winkler et al. 2020,
         NeuroImage 220:117065).
 
-        The q sentences that the confounds reach most, such as the longest, have no row. The space
-        of the residuals is turned, by the smallest angles that do it, onto what can vary in the
-        other rows. Only 2 (q + 1) directions are turned.
+        The space of the residuals is turned, by the smallest angles that do it, onto what can vary
+        in the rows that are kept. Only 2 (q + 1) directions are turned.
         """
         n, q = self.basis.shape
         taken = np.hstack([np.full((n, 1), n**-0.5), self.basis])
-        dropped = np.sort(qr(self.basis.T, mode="r", pivoting=True)[1][:q])
-        kept = np.setdiff1d(np.arange(n), dropped)
+        kept = self.kept
+        dropped = np.setdiff1d(np.arange(n), kept)
         fixed = np.zeros((n, q + 1))
         fixed[kept, 0] = kept.size**-0.5
         fixed[dropped, np.arange(1, q + 1)] = 1

@@ -6,9 +6,10 @@ from numpy.typing import ArrayLike
 
 from isogloss.settings import setting
 from isogloss.similarity import cca
-from isogloss.similarity.base import MeasureInfo, Score, Shuffles
+from isogloss.similarity.base import MeasureInfo, Score
 from isogloss.similarity.canonical import Canonical
 from isogloss.similarity.chance import Mean
+from isogloss.similarity.shuffles import Shuffles
 
 
 class Svcca(Canonical):
