@@ -1,7 +1,10 @@
+import contextlib
 import io
 import json
+import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -299,6 +302,31 @@ def test_listings(command, capsys):
         "list": ["seamless", "udhr", "svcca", "gaps"],
     }[command]
     assert all(word in text for word in expected)
+
+
+def test_measures_fit_a_terminal_of_80_columns():
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-m", "isogloss", "measures"]
+    process = subprocess.Popen(command, stdout=theirs, env={**environment, "TERM": "dumb"})
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Reading from a terminal that was closed is one.
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
+    assert max(map(len, lines)) <= 80
+    head = [i for i, line in enumerate(lines) if line.split()[:1] == ["measure"]][:4]
+    columns = ["measure", "what", "range", "larger", "is", "widths", "symmetric"]
+    assert lines[head[0]].split() == columns
+    first = {line.split()[0]: line.split() for line in lines[head[0] + 2 : head[1]] if line.strip()}
+    assert first["anc"][-2:] == ["equal", "yes"]
+    assert first["pwcca"][-2:] == ["any", "no"]
+    assert first["svcca"] == ["svcca", "SVCCA", "0", "to", "1", "more", "similar", "any", "yes"]
 
 
 def test_languages_takes_any_code(capsys):

@@ -5,20 +5,24 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import polars as pl
 import pytest
 
 from isogloss.cli import call
-from isogloss.conformance import check
+from isogloss.conformance import calibration, check
 from isogloss.conformance.answer import NoScoreError, clear, read
-from isogloss.conformance.case import Value, number
-from isogloss.conformance.run import guess
+from isogloss.conformance.case import GROUPS, Value, number
+from isogloss.conformance.claim import evened, scaled
+from isogloss.conformance.run import claimed, guess
 from isogloss.conformance.suites import SUITES
+from isogloss.conformance.target import find
 from isogloss.errors import StudyError
 from isogloss.similarity import MEASURES, Svcca, svcca
 
@@ -47,6 +51,11 @@ def row(report, case):
         "rsa(distance=cosine)",
         "mutual_knn(k=3)",
         "retrieval(score=mrr)",
+        "pwcca(weights=both)",
+        "retrieval(centre=true)",
+        "anc(signed=true)",
+        "procrustes(zscore=true)",
+        "rsa(zscore=true)",
     ],
 )
 def test_our_measures_pass(measure):
@@ -55,6 +64,96 @@ def test_our_measures_pass(measure):
     assert report.counts["note"] == 0
     assert report.counts["pass"] >= 29
     assert row(report, "p-values").result == "pass"
+
+
+def other_values(measure, option):
+    """Values of an option that are not its default, from what its field declares."""
+    field = MEASURES.get(measure).model_fields[option]
+    default = field.default
+    if isinstance(default, bool):
+        tried = [not default]
+    elif get_args(field.annotation):
+        tried = list(get_args(field.annotation))
+    else:
+        bounds = [getattr(m, b, None) for m in field.metadata for b in ("ge", "le", "gt", "lt")]
+        room = [b for b in bounds if b is not None and b < 100]
+        tried = [*room, sum(room) / 2 if len(room) == 2 else 0, default / 2, 2 * default]
+        tried = [type(default)(v) for v in tried]
+    for value in dict.fromkeys(v for v in tried if v != default):
+        with suppress(StudyError):
+            MEASURES.get(measure)(**{option: value})
+            yield value
+
+
+OURS = [
+    (name, {option: value} | ({"kernel": "rbf"} if option == "bandwidth" else {}))
+    for name in SUITES.names()
+    for option in MEASURES.get(name).model_fields
+    for value in other_values(name, option)
+]
+AS_OPTIONS = [f"{n}({', '.join(f'{k}={v}' for k, v in o.items())})" for n, o in OURS]
+
+
+@pytest.mark.parametrize(("name", "options"), OURS, ids=AS_OPTIONS)
+def test_our_measures_pass_with_every_option(name, options):
+    measure = MEASURES.get(name)(**options)
+    report = check(measure, name, groups=[g for g in GROUPS if g != "calibration"])
+    assert report.passed, report.as_text()
+    assert report.counts["note"] == 0
+    assert report.counts["pass"] >= 25
+    assert all(r.remark for r in report.rows if r.result == "n/a")
+    target = find(measure)
+    mean_score, _ = calibration.cases(claimed(target, name, {}))
+    outcome = mean_score.judge(target, 0)
+    assert outcome.result == "pass", outcome
+
+
+def matters(name, option, value):
+    """Whether it can be seen that an option has another value."""
+    blind = option == "zscore" and name in ("anc", "cca")
+    return not blind and not (option == "epsilon" and value < 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [(n, o) for n, o in OURS if matters(n, *next(iter(o.items())))]
+)
+def test_an_option_that_is_not_claimed_is_seen(name, options):
+    """Else the suite would not know the option, and pass whatever it did."""
+    option = next(iter(options))
+    default = MEASURES.get(name).model_fields[option].default
+    claim = f"{name}({option}={str(default).lower()})"
+    report = check(MEASURES.get(name)(**options), claim, groups=["closed form", "degenerate"])
+    assert not report.passed
+
+
+def test_options_of_our_measures_are_options_of_their_suites():
+    for name in SUITES.names():
+        suite, measure = SUITES.get(name), MEASURES.get(name)
+        assert suite().model_dump() == measure().model_dump()
+
+
+def test_mistakes_are_named_where_features_are_scaled_first():
+    report = check(plain, "svcca(zscore=true)", groups=["closed form", "degenerate"])
+    assert "not divided by their standard deviations" in report.summary
+
+    def late(x, y):
+        return plain(scaled(x), scaled(y), power=1)
+
+    report = check(late, "svcca(zscore=true)", groups=["closed form", "degenerate"])
+    assert "cut is on the wrong quantity" in report.summary
+    report = check(lambda x, y: procrustes(scaled(x), scaled(y)), "procrustes")
+    assert "say zscore=true" in report.summary
+
+
+@pytest.mark.parametrize("n", [30, 5])
+def test_turned_views_have_even_features_and_the_same_gram_matrix(n):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 9)) * np.geomspace(1, 1e3, 9) + 5
+    turned = evened(x)
+    assert np.ptp(turned.std(axis=0)) < 1e-10 * turned.std()
+    centred = [v - v.mean(axis=0) for v in (x, turned)]
+    assert np.allclose(centred[0] @ centred[0].T, centred[1] @ centred[1].T, rtol=1e-12)
+    assert not np.allclose(x.std(axis=0), turned.std(axis=0))
 
 
 def test_every_measure_of_ours_has_a_suite():
@@ -73,6 +172,8 @@ OPTIONS = [
     ("cca", {"mean": "98"}),
     ("pwcca", {"share": 0.6, "rule": "linear"}),
     ("pwcca", {"share": 1}),
+    ("pwcca", {"weights": "second"}),
+    ("pwcca", {"weights": "both"}),
     *(("cka", {"kernel": k, "debiased": d}) for k in ("linear", "rbf") for d in (True, False)),
     ("procrustes", {}),
     ("rsa", {}),
@@ -81,7 +182,9 @@ OPTIONS = [
     ("mutual_knn", {"k": 17}),
     ("retrieval", {}),
     ("retrieval", {"score": "mrr"}),
+    ("retrieval", {"centre": True}),
     ("anc", {}),
+    ("anc", {"signed": True}),
 ]
 
 
@@ -156,7 +259,8 @@ def plain(
             u, s, _ = np.linalg.svd(u * s - (u * s).mean(axis=0), full_matrices=False)
             u, s = u[:, s > 1e-10 * s[0]], s[s > 1e-10 * s[0]]
         variance = (s / s[0]) ** 2
-        return u * np.where(variance < epsilon, 0, np.sqrt(variance / (variance + epsilon)))
+        k = np.count_nonzero(variance >= epsilon)
+        return (u * np.sqrt(variance / (variance + epsilon)))[:, :k]
 
     rho = np.linalg.svd(cut(x).T @ cut(y), compute_uv=False)
     if mean == "98":

@@ -1,18 +1,21 @@
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import isogloss
 from isogloss.analyses import ANALYSES
 from isogloss.cli import app
 from isogloss.corpora import CORPORA
 from isogloss.languages import languages
 from isogloss.models import MODELS
 from isogloss.results import MEANING, MEANS, SCHEMA
-from isogloss.similarity import Shuffles
 from isogloss.similarity.measures import MEASURES
+from isogloss.similarity.shuffles import InducedShuffles, Shuffles
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -74,23 +77,72 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def test_the_example_measure_of_the_contributing_page_works():
+@pytest.fixture(scope="module")
+def cosine():
     (code,) = [b for b in blocks(ROOT / "CONTRIBUTING.md") if "class Cosine" in b]
     found = {}
     exec(code, found)
-    measure = found["Cosine"](centre=True)
+    return found["Cosine"]
+
+
+def test_the_example_measure_of_the_contributing_page_works(cosine):
     rng = np.random.default_rng(0)
-    x = measure.prepare(rng.normal(size=(30, 5)))
-    assert measure.compare(x, 2 * x).score == pytest.approx(1)
-    score = measure.compare(x, x, shuffles=Shuffles(50))
-    assert score.p_value == 1 / 51
-    assert abs(score.null_mean) < 0.1
-    assert np.isnan(measure.compare(x[:2], x[:2]).score)
-    length = rng.normal(size=30)
-    y = measure.prepare(np.outer(length, rng.normal(size=5)))
-    assert measure.compare(x, x + 9 * y).score < 0.9
-    assert measure.compare(x, x + 9 * y, covariates=length).score == pytest.approx(1)
-    assert abs(measure.baseline(30, 5, 5)) < 0.2
+    x = rng.normal(size=(30, 5)) + 3
+
+    def score(a, b, *, centre=True, **more):
+        measure = cosine(centre=centre)
+        return measure.compare(measure.prepare(a), measure.prepare(b), **more)
+
+    assert score(x, 2 * x).score == pytest.approx(1)
+    found = score(x, x, shuffles=Shuffles(50))
+    assert found.p_value == 1 / 51
+    assert found.null.shape == (50,)
+    many = score(x, x[::-1], centre=False, shuffles=Shuffles(2000)).null
+    assert many.mean() == pytest.approx(score(x, x[::-1], centre=False).chance, abs=0.01)
+    one = score(x, x[::-1], shuffles=Shuffles(1))
+    order = Shuffles(1).orders(30)[0]
+    assert one.null[0] == pytest.approx(score(x, x[::-1][order]).score)
+    assert "at least 3 sentences" in score(x[:2], x[:2]).reason
+    assert "same number of features" in score(x, x[:, :4]).reason
+    assert abs(cosine().baseline(30, 5, 5)) < 0.2
+    some = np.array([7, 3, 20, 11])
+    view = cosine().prepare(x)
+    part = cosine().compare(view, view, rows_a=some, rows_b=some[[1, 0, 2, 3]])
+    assert part.score == pytest.approx(score(x[some], x[some[[1, 0, 2, 3]]]).score)
+
+
+def test_the_example_measure_takes_confounds_out_of_scores_and_shuffles(cosine):
+    rng = np.random.default_rng(1)
+    measure, n, q = cosine(), 24, 10
+    confounds = rng.normal(size=(n, q))
+    strong = measure.prepare(confounds @ rng.normal(size=(q, 60)))
+    x, y = (rng.normal(size=(n, 60)) for _ in range(2))
+    a, b = measure.prepare(x), measure.prepare(x + 9 * confounds @ rng.normal(size=(q, 60)))
+    assert measure.compare(a, b).score < 0.5
+    assert measure.compare(a, b, covariates=confounds).score == pytest.approx(1)
+    assert "first view" in measure.compare(strong, a, covariates=confounds).reason
+    # Sentences that are lacking are left out of shuffles of all; then there are n of n + 3.
+    whole = np.array([rng.permutation(n + 3) for _ in range(99)])
+    shuffles = InducedShuffles(99, whole=whole, members=np.arange(1, n + 1))
+    found = measure.compare(a, measure.prepare(y), covariates=confounds, shuffles=shuffles)
+    assert (found.covariates, found.null.size) == (q, 99)
+    scores, spreads = [], []
+    for seed in range(200):
+        x, y = (measure.prepare(rng.normal(size=(n, 60))) for _ in range(2))
+        found = measure.compare(x, y, covariates=confounds, shuffles=Shuffles(40, seed))
+        scores.append(found.score)
+        spreads.append(found.null_sd)
+    # That of shuffled residuals is smaller by a quarter.
+    assert np.std(scores) == pytest.approx(np.mean(spreads), rel=0.12)
+
+
+def test_the_package_shows_its_public_names():
+    code = "import sys, isogloss; print(*dir(isogloss)); print('isogloss.api' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    shown, loaded = done.stdout.splitlines()
+    assert {*isogloss.__all__, "__version__"} <= set(shown.split())
+    assert loaded == "False"
+    assert all(getattr(isogloss, name) is not None for name in dir(isogloss) if name[0] != "_")
 
 
 def test_the_python_tour_of_the_readme_runs(tmp_path, monkeypatch):

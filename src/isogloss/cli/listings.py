@@ -56,26 +56,32 @@ def corpora() -> None:
 
 def measures() -> None:
     """List the similarity measures with their properties and options."""
-    rows = []
-    for name, part in _parts(MEASURES):
-        info = part.info
-        low, high = info.range
-        rows.append(
-            [
-                name,
-                info.title,
-                f"{low:g} to {high:g}",
-                "more similar" if info.larger_is_more_similar else "less similar",
-                ", ".join(sorted(info.invariances)),
-                info.cost,
-                info.source,
-                MEASURES.origin(name),
-            ]
-        )
+    parts = list(_parts(MEASURES))
+    # One table of all properties would leave each column a few letters of a terminal's width.
     show_table(
         "",
-        ["measure", "what", "range", "larger is", "invariant to", "cost", "source", "from"],
-        rows,
+        ["measure", "what", "range", "larger is", "widths", "symmetric"],
+        [
+            [
+                n,
+                (i := part.info).title,
+                "{:g} to {:g}".format(*i.range),
+                "more similar" if i.larger_is_more_similar else "less similar",
+                "equal" if i.equal_width else "any",
+                "yes" if i.symmetric else "no",
+            ]
+            for n, part in parts
+        ],
+    )
+    show_table(
+        "",
+        ["measure", "invariant to", "cost"],
+        [[n, ", ".join(sorted(part.info.invariances)), part.info.cost] for n, part in parts],
+    )
+    show_table(
+        "",
+        ["measure", "source", "from"],
+        [[n, part.info.source, MEASURES.origin(n)] for n, part in parts],
     )
     _settings(MEASURES)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from isogloss.conformance import claim
 from isogloss.conformance.case import CALIBRATION, Case, Expectation, Outcome
 from isogloss.conformance.suite import Suite
 from isogloss.conformance.target import Target
@@ -21,8 +23,8 @@ def cases(suite: Suite) -> Iterator[Case]:
     yield Expectation(
         name="mean score of unrelated views",
         matters="their expectation is known; a score that is not above it shows no similarity",
-        known=suite.chance_known,
-        draw=suite.expectation,
+        known="exact expectation" if suite.chance_exact else "mean over shuffles",
+        draw=partial(claim.unrelated, suite),
         draws=400 if suite.discrete else 150,
     )
     yield Uniform(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from isogloss.conformance import claim
 from isogloss.conformance.case import (
     DEGENERATE,
     Array,
@@ -90,8 +91,8 @@ def _with_score(suite: Suite) -> Iterator[Case]:
             matters=matters,
             known="definition",
             views=views,
-            expected=suite.definition(*views),
-            tolerance=tolerance + suite.slack(*views),
+            expected=claim.definition(suite, *views),
+            tolerance=tolerance + claim.slack(suite, *views),
         )
 
     line = np.outer(x[:, 0], rng.standard_normal(12))
@@ -144,7 +145,7 @@ def _arrays(suite: Suite) -> Iterator[Case]:
             1e-5,
         )
     name = "large mean, small differences"
-    if suite.raw:
+    if claim.raw(suite):
         reason = "the views are compared as they are, so a mean is part of them"
         yield Skipped(group=DEGENERATE, name=name, matters="", reason=reason)
     else:

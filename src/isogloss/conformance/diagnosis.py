@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isogloss.conformance import claim
 from isogloss.conformance.case import CALIBRATION, Array, Case, Evidence, Outcome, Value
 from isogloss.conformance.suite import Mistake, Suite
 from isogloss.conformance.target import Target
@@ -42,7 +43,7 @@ def diagnose(suite: Suite, target: Target, judged: Judged) -> Finding | None:
     usual = [i for i, (_, o) in enumerate(judged) if o.evidence and not _large(o)]
     probes = [i for i in failed if i in usual][:PROBES]
     best, most = None, 0.0
-    for mistake in suite.mistakes() if probes else ():
+    for mistake in claim.mistakes(suite) if probes else ():
         if not any(_foretells(mistake, judged[i]) for i in probes):
             continue
         agrees = sum(_foretells(mistake, judged[i]) for i in usual)

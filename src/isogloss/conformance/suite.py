@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from isogloss.conformance.case import Array, Case, Views
-from isogloss.settings import Settings
+from isogloss.settings import Settings, setting
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,17 @@ class Suite(Settings, ABC):
     changes: ClassVar[tuple[str, ...]] = ()
     """Transformations that should change the score."""
 
+    zscore: bool = setting(
+        False, role="analysis", help="Each feature is divided by its standard deviation first."
+    )
+
     @abstractmethod
     def definition(self, x: Array, y: Array) -> float:
-        """The measure by its definition, with nothing done for speed."""
+        """The measure by its definition, with nothing done for speed.
+
+        ``zscore`` is seen to for all suites alike (:mod:`isogloss.conformance.claim`), here and
+        in all that follows.
+        """
 
     @abstractmethod
     def closed_forms(self) -> Iterator[Case]:
@@ -73,9 +81,14 @@ class Suite(Settings, ABC):
         return self.changes
 
     @property
-    def chance_known(self) -> str:
-        """How :meth:`expectation` is known."""
-        return "exact expectation"
+    def exact(self) -> bool:
+        """Whether :meth:`closed_forms` hold with these settings; the definition counts if not."""
+        return True
+
+    @property
+    def chance_exact(self) -> bool:
+        """Whether :meth:`expectation` is known with these settings; shuffles are drawn if not."""
+        return True
 
     def slack(self, x: Array, y: Array) -> float:
         """How far implementations may be from :meth:`definition`, beside rounding."""

@@ -20,8 +20,9 @@ import numpy as np
 
 from isogloss.conformance.answer import Answer, read
 from isogloss.errors import MissingExtraError, StudyError, choices, unknown
-from isogloss.similarity.base import Measure, Shuffles
+from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
+from isogloss.similarity.shuffles import Shuffles
 from isogloss.specs import parse, write
 
 

@@ -8,17 +8,47 @@ from typing import Any, Literal
 import numpy as np
 
 from isogloss.conformance.case import Array
-from isogloss.conformance.suite import Mistake
+from isogloss.conformance.suite import Mistake, Suite
+from isogloss.settings import setting
 
 Rule = Literal["squared", "linear"]
 Mean = Literal["all", "98"]
 TIE = 1e-12
 RESAMPLES = 20
+RIDGE = 1e-9
+"""A larger epsilon is part of what is computed; up to it tolerances allow for one."""
 
 
 def as_text(value: Any) -> Any:
     """Let 98 be written without quotes."""
     return "98" if value == 98 and not isinstance(value, str) else value
+
+
+class RidgedSuite(Suite):
+    """A suite of canonical correlations, whose covariances may have a ridge."""
+
+    epsilon: float = setting(
+        1e-10,
+        role="analysis",
+        help="Ridge of the covariances; tolerances allow for a small one.",
+        ge=0,
+        lt=1,
+    )
+
+    @property
+    def exact(self) -> bool:
+        """A large epsilon takes something from every coefficient."""
+        return self.epsilon <= RIDGE
+
+    @property
+    def chance_exact(self) -> bool:
+        """Damped coefficients have no exact expectation."""
+        return self.exact
+
+    @property
+    def ridge(self) -> float:
+        """Epsilon where it is part of what is computed."""
+        return 0.0 if self.exact else self.epsilon
 
 
 @dataclass(frozen=True)
@@ -28,7 +58,7 @@ class Recipe:
     share: float = 0.9
     rule: Rule = "squared"
     mean: Mean = "all"
-    weights: Literal["", "neurons", "components", "second", "squares", "google"] = ""
+    weights: Literal["", "neurons", "components", "other", "squares", "google"] = ""
     centre: Literal["features", "sentences", "none", "late"] = "features"
     standardise: bool = False
     flat: bool = False
@@ -103,13 +133,16 @@ def _kept(view: Array, recipe: Recipe) -> _Kept:
         good = values > 1e-12 * values[0]
         basis, values = basis[:, good], values[good]
     variance = (values / values[0]) ** 2
-    damped = np.where(variance < recipe.epsilon, 0, np.sqrt(variance / (variance + recipe.epsilon)))
-    return _Kept(view, basis, values, damped)
+    # A view that does not vary has NaN here, which is neither.
+    k = int((~(variance < recipe.epsilon)).sum())
+    damped = np.sqrt(variance[:k] / (variance[:k] + recipe.epsilon))
+    return _Kept(view, basis[:, :k], values[:k], damped)
 
 
 def _weights(a: _Kept, b: _Kept, left: Array, kind: str) -> Array:
     """Weights of the canonical directions h_i = a.basis @ left: sums of |<h_i, neuron>|."""
-    directions = a.basis @ left
+    directions = (a.basis * a.damped) @ left
+    directions = directions / np.linalg.norm(directions, axis=0)
     if kind == "google":
         # Its directions lack the whitening, so they are no canonical directions.
         reduced = a.basis * a.values
@@ -117,7 +150,7 @@ def _weights(a: _Kept, b: _Kept, left: Array, kind: str) -> Array:
         return np.asarray(np.abs(directions.T @ reduced).sum(axis=1))
     if kind == "components":
         return np.asarray(np.abs(left.T * a.values).sum(axis=1))
-    neurons = b.view if kind == "second" else a.view
+    neurons = b.view if kind == "other" else a.view
     found = directions.T @ neurons
     return np.asarray((found**2 if kind == "squares" else np.abs(found)).sum(axis=1))
 
@@ -167,7 +200,7 @@ def recipe_mistakes(right: Recipe) -> Iterator[Mistake]:
         single += [
             ({"weights": ""}, "the mean is not weighted; or all weights come out equal"),
             ({"weights": "components"}, "weights are over principal components, not over neurons"),
-            ({"weights": "second"}, "weights are taken from the second view, not from the first"),
+            ({"weights": "other"}, "directions of one view are weighted by neurons of the other"),
             ({"weights": "squares"}, "weights are sums of squares, not of absolute values"),
             (
                 {"weights": "google"},

@@ -9,31 +9,44 @@ import numpy as np
 from isogloss.conformance.case import Array, Case, Value
 from isogloss.conformance.suite import Mistake, Suite
 from isogloss.conformance.suites._planted import COSINES, noise, plant
+from isogloss.settings import setting
 
 
 class AncSuite(Suite):
     """Average neuron-wise correlation (Del and Fishel 2022): mean |Pearson| over the neurons."""
 
     equal_width: ClassVar[bool] = True
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     keeps: ClassVar[tuple[str, ...]] = (
         "scaling", "translation", "same features permuted", "scaling of single features",
     )  # fmt: skip
     changes: ClassVar[tuple[str, ...]] = ("orthogonal", "features permuted", "shuffled")
 
+    signed: bool = setting(
+        False, role="analysis", help="Correlations are averaged with their signs."
+    )
+
     def definition(self, x: Array, y: Array) -> float:
         """The score by the definition."""
-        return float(np.abs(_correlations(x, y)).mean())
+        return self._mean(_correlations(x, y))
+
+    def _mean(self, found: Array) -> float:
+        return float((found if self.signed else np.abs(found)).mean())
 
     def mistakes(self) -> Iterator[Mistake]:
         """Signs, squares, axes and other matches of neurons."""
-        yield Mistake("signs are kept: average absolute correlations",
-                      lambda x, y: float(_correlations(x, y).mean()))  # fmt: skip
+        if self.signed:
+            yield Mistake("absolute values are averaged; if that is meant, say signed=false",
+                          lambda x, y: float(np.abs(_correlations(x, y)).mean()))  # fmt: skip
+        else:
+            yield Mistake("signs are kept: average absolute correlations, or say signed=true",
+                          lambda x, y: float(_correlations(x, y).mean()))  # fmt: skip
         yield Mistake("squared correlations are averaged",
                       lambda x, y: float((_correlations(x, y) ** 2).mean()))  # fmt: skip
         yield Mistake("sentences are correlated over neurons, not neurons over sentences",
-                      lambda x, y: float(np.abs(_correlations(x.T, y.T)).mean()))  # fmt: skip
+                      lambda x, y: self._mean(_correlations(x.T, y.T)))  # fmt: skip
         yield Mistake("not centred: these are cosines of neurons",
-                      lambda x, y: float(np.abs(_correlations(x, y, centre=0)).mean()))  # fmt: skip
+                      lambda x, y: self._mean(_correlations(x, y, centre=0)))  # fmt: skip
         yield Mistake("each neuron is matched with its best partner, not with its namesake",
                       _best)  # fmt: skip
 
@@ -47,23 +60,29 @@ class AncSuite(Suite):
             return Value(name=name, matters=matters, views=views, expected=score, tolerance=1e-10)
 
         yield case("identical views", "a view is as similar as can be to itself", (x, x), 1.0)
-        yield case("every neuron turned over", "the sign of a neuron means nothing", (x, -x), 1.0)
+        turned = (
+            "the sign of a neuron counts" if self.signed else "the sign of a neuron means nothing"
+        )
+        yield case("every neuron turned over", turned, (x, -x), -1.0 if self.signed else 1.0)
         made = plant(50, k, k, COSINES, (0, 0), rng)
         signs = np.where(np.arange(k) % 2, -1.0, 1.0)
         views = (made.x * np.linspace(1, 9, k), made.y * signs)
-        yield case("planted correlations", "absolute values are averaged, one for each neuron",
-                   views, float(COSINES.mean()))  # fmt: skip
+        score = self._mean(COSINES * signs)
+        yield case("planted correlations", "the correlations are averaged, one for each neuron",
+                   views, score)  # fmt: skip
         yield case("features with large means", "a correlation is centred",
-                   (views[0] + 20, views[1] - 5), float(COSINES.mean()))  # fmt: skip
+                   (views[0] + 20, views[1] - 5), score)  # fmt: skip
         wide = plant(60, 20, 20, np.linspace(0.95, 0.05, 20), (0, 0), rng)
         first, second = wide.x[:15], wide.y[:15]
-        by_hand = np.mean([abs(_pearson(first[:, j], second[:, j])) for j in range(20)])
+        by_hand = self._mean(np.array([_pearson(first[:, j], second[:, j]) for j in range(20)]))
         yield case("fewer sentences than neurons", "each neuron stands for itself",
-                   (first, second), float(by_hand))  # fmt: skip
+                   (first, second), by_hand)  # fmt: skip
 
     def expectation(self, rng: np.random.Generator) -> tuple[Array, Array, float]:
-        """Noise: r² of n sentences has the law Beta(1/2, (n − 2)/2)."""
+        """Noise: r² of n sentences has the law Beta(1/2, (n − 2)/2), and r either sign."""
         n = 30
+        if self.signed:
+            return *noise(n, 6, 6, rng), 0.0
         mean = np.exp(lgamma((n - 1) / 2) - lgamma(n / 2) - lgamma(0.5))
         return *noise(n, 6, 6, rng), float(mean)
 

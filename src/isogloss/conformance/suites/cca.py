@@ -8,10 +8,11 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from isogloss.conformance.case import Array, Case, Value
-from isogloss.conformance.suite import Mistake, Suite
+from isogloss.conformance.suite import Mistake
 from isogloss.conformance.suites._canonical import (
     Mean,
     Recipe,
+    RidgedSuite,
     as_text,
     average,
     canonical,
@@ -22,7 +23,7 @@ from isogloss.settings import setting
 from isogloss.similarity.chance import wachter
 
 
-class CcaSuite(Suite):
+class CcaSuite(RidgedSuite):
     """Canonical correlation analysis (Hotelling 1936)."""
 
     keeps: ClassVar[tuple[str, ...]] = (
@@ -33,26 +34,33 @@ class CcaSuite(Suite):
     mean: Annotated[Mean, BeforeValidator(as_text)] = setting(
         "all", role="analysis", help="Mean of all coefficients, or of those that make up 98 %."
     )
-    epsilon: float = setting(
-        1e-10, role="analysis", help="Ridge of the covariances, which tolerances allow for.", ge=0
-    )
 
     @property
     def recipe(self) -> Recipe:
         """What is claimed to be computed."""
-        return Recipe(share=1.0, mean=self.mean)
+        return Recipe(share=1.0, mean=self.mean, epsilon=self.ridge)
 
     def definition(self, x: Array, y: Array) -> float:
         """The score by the definition."""
         return canonical(x, y, self.recipe)
 
     @property
-    def chance_known(self) -> str:
+    def chance_exact(self) -> bool:
         """The mean of the leading coefficients has no exact expectation."""
-        return "mean over shuffles" if self.mean == "98" else "exact expectation"
+        return self.mean == "all" and self.exact
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """A large epsilon tells strong directions from weak ones."""
+        return self.keeps if self.exact else self.keeps[:-1]
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """A large epsilon tells strong directions from weak ones."""
+        return self.changes if self.exact else (*self.changes, "invertible linear")
 
     def slack(self, x: Array, y: Array) -> float:
-        """Twice what epsilon takes away."""
+        """Twice what a small epsilon takes away."""
         damped = canonical(x, y, replace(self.recipe, epsilon=self.epsilon))
         return 2 * abs(damped - self.definition(x, y))
 
@@ -114,7 +122,4 @@ class CcaSuite(Suite):
     def expectation(self, rng: np.random.Generator) -> tuple[Array, Array, float]:
         """Noise of 6 and 9 features for 50 sentences."""
         x, y = noise(50, 6, 9, rng)
-        if self.mean == "98":
-            drawn = [self.definition(x, y[rng.permutation(50)]) for _ in range(20)]
-            return x, y, float(np.mean(drawn))
         return x, y, wachter(6, 9, 50)

@@ -1,24 +1,35 @@
 """PWCCA: canonical correlations weighted by how much of the first view they account for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from isogloss.conformance.case import Array, Case, Value
-from isogloss.conformance.suite import Mistake, Suite
-from isogloss.conformance.suites._canonical import Recipe, Rule, canonical, recipe_mistakes
+from isogloss.conformance.case import Array, Case, Skipped, Value
+from isogloss.conformance.suite import Mistake
+from isogloss.conformance.suites._canonical import (
+    Recipe,
+    RidgedSuite,
+    Rule,
+    canonical,
+    recipe_mistakes,
+)
 from isogloss.conformance.suites._planted import COSINES, cut_after, directions, plant, view
 from isogloss.settings import setting
 from isogloss.similarity.chance import wachter
 
+Weights = Literal["first", "second", "both"]
+WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+NAMES = {"first": "the first view", "second": "the second view", "both": "both views"}
 
-class PwccaSuite(Suite):
+
+class PwccaSuite(RidgedSuite):
     """Projection weighted CCA (Morcos et al. 2018, equations 4 and 5), after the cut of SVCCA.
 
     The weight of the canonical direction h is the sum of |<h, x_j>| over the neurons x_j of the
-    first view.
+    first view, or of the second, or the two scores are averaged.
     """
 
     symmetric: ClassVar[bool] = False
@@ -31,27 +42,48 @@ class PwccaSuite(Suite):
     rule: Rule = setting(
         "squared", role="analysis", help="What the share is of: squared singular values, or values."
     )
-    epsilon: float = setting(
-        1e-10, role="analysis", help="Ridge of the covariances, which tolerances allow for.", ge=0
+    weights: Weights = setting(
+        "first", role="analysis", help="The view whose neurons give the weights, or both."
     )
 
     @property
     def recipe(self) -> Recipe:
         """What is claimed to be computed."""
-        return Recipe(share=self.share, rule=self.rule, weights="neurons")
+        return Recipe(share=self.share, rule=self.rule, weights="neurons", epsilon=self.ridge)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """With the weights of both views it does not matter which comes first."""
+        return (*self.keeps, *(("exchanged",) if self.weights == "both" else ()))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """With the weights of both views it does not matter which comes first."""
+        return tuple(c for c in self.changes if c not in self.kept)
+
+    def _score(self, x: Array, y: Array, recipe: Recipe) -> float:
+        return _by(self.weights, partial(canonical, recipe=recipe))(x, y)
 
     def definition(self, x: Array, y: Array) -> float:
         """The score by the definition."""
-        return canonical(x, y, self.recipe)
+        return self._score(x, y, self.recipe)
 
     def slack(self, x: Array, y: Array) -> float:
-        """Twice what epsilon takes away."""
-        damped = canonical(x, y, replace(self.recipe, epsilon=self.epsilon))
+        """Twice what a small epsilon takes away."""
+        damped = self._score(x, y, replace(self.recipe, epsilon=self.epsilon))
         return 2 * abs(damped - self.definition(x, y))
 
     def mistakes(self) -> Iterator[Mistake]:
         """Cuts, centring and weights that are known to go wrong."""
-        return recipe_mistakes(self.recipe)
+        for other in WEIGHTS:
+            if other != self.weights:
+                yield Mistake(
+                    f"the weights are those of {NAMES[other]}, not of {NAMES[self.weights]}; if "
+                    f"that is meant, say weights={other}",
+                    _by(other, partial(canonical, recipe=self.recipe)),
+                )
+        for mistake in recipe_mistakes(self.recipe):
+            yield replace(mistake, score=_by(self.weights, mistake.score))
 
     def closed_forms(self) -> Iterator[Case]:
         """Planted correlations whose weights follow from the loadings of the neurons."""
@@ -64,22 +96,37 @@ class PwccaSuite(Suite):
         rest = values.size - k
         tolerance = 1e-10 + 2 * self.epsilon * float((values[0] / values[k - 1]) ** 2)
 
-        def case(name: str, matters: str, views: tuple[Array, Array], score: float) -> Case:
+        def case(
+            name: str, matters: str, views: tuple[Array, Array], first: Array, second: Array
+        ) -> Case:
+            found = {"first": [first], "second": [second], "both": [first, second]}[self.weights]
+            score = float(np.mean([w @ COSINES / w.sum() for w in found]))
             return Value(
                 name=name, matters=matters, views=views, expected=score, tolerance=tolerance
             )
 
         x = view(directions(60, values.size, rng), values, values.size, rng)
-        yield case("identical views", "all correlations are 1, whatever the weights", (x, x), 1.0)
+        yield Value(
+            name="identical views", matters="all correlations are 1, whatever the weights",
+            views=(x, x), expected=1.0, tolerance=tolerance,
+        )  # fmt: skip
         made = plant(2 * (k + rest) + 20, k, k, COSINES, (rest, rest), rng)
-        other = view(made.y, values, values.size + 4, rng)
+        loadings = np.linalg.qr(rng.standard_normal((values.size + 4, values.size)))[0]
+        other = (made.y * values) @ loadings.T
+        beside = values[:k] * np.abs(loadings[:, :k]).sum(axis=0)
         # Neuron i is direction i: its weight is its singular value.
-        yield case(
-            "one neuron per direction",
-            "the weight of a direction is how much the neurons vary along it",
-            (made.x * values, other),
-            float(values[:k] @ COSINES / values[:k].sum()),
-        )
+        name = "one neuron per direction"
+        if self.zscore:
+            reason = "neurons of equal variance leave no direction that comes before another"
+            yield Skipped(name=name, matters="", reason=reason)
+        else:
+            yield case(
+                name,
+                "the weight of a direction is how much the neurons vary along it",
+                (made.x * values, other),
+                values[:k],
+                beside,
+            )
         right = np.linalg.qr(rng.standard_normal((values.size + 8, values.size)))[0]
         right[np.abs(right) < 0.05] = 0
         right = np.linalg.qr(right)[0]
@@ -89,7 +136,8 @@ class PwccaSuite(Suite):
             "neurons that mix directions",
             "the sum is over neurons, not over principal components",
             views,
-            float(weights @ COSINES / weights.sum()),
+            weights,
+            beside,
         )
         yield case(
             "features with large means",
@@ -98,7 +146,8 @@ class PwccaSuite(Suite):
                 views[0] + 10 * rng.standard_normal(views[0].shape[1]),
                 views[1] - 10 * rng.standard_normal(views[1].shape[1]),
             ),
-            float(weights @ COSINES / weights.sum()),
+            weights,
+            beside,
         )
         # Canonical directions that are not principal ones: the second view turns them.
         turn = np.linalg.qr(rng.standard_normal((k, k)))[0]
@@ -110,7 +159,8 @@ class PwccaSuite(Suite):
             "directions that are no principal ones",
             "the weight belongs to the canonical direction, whitening undone",
             ((turned * values) @ right.T, other),
-            float(weights @ COSINES / weights.sum()),
+            weights,
+            beside,
         )
 
     def expectation(self, rng: np.random.Generator) -> tuple[Array, Array, float]:
@@ -125,3 +175,14 @@ class PwccaSuite(Suite):
             values = np.sqrt(amounts) if self.rule == "squared" else amounts
             made.append(view(directions(n, values.size, rng), values, values.size + 2, rng))
         return made[0], made[1], wachter(8, 10, n)
+
+
+def _by(
+    weights: Weights, score: Callable[[Array, Array], float]
+) -> Callable[[Array, Array], float]:
+    """A score whose weights come from the first view, with those of another view instead."""
+    return {
+        "first": score,
+        "second": lambda x, y: score(y, x),
+        "both": lambda x, y: (score(x, y) + score(y, x)) / 2,
+    }[weights]

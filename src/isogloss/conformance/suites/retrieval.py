@@ -20,7 +20,6 @@ class RetrievalSuite(Suite):
 
     equal_width: ClassVar[bool] = True
     ties: ClassVar[bool] = True
-    raw: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ("same orthogonal", "scaling", "same features permuted")
     changes: ClassVar[tuple[str, ...]] = ("orthogonal", "features permuted", "shuffled")
@@ -28,6 +27,20 @@ class RetrievalSuite(Suite):
     score: Kind = setting(
         "top1", role="analysis", help="Share of partners found first, or mean reciprocal rank."
     )
+
+    centre: bool = setting(
+        False, role="analysis", help="The mean of each view over its sentences is taken out first."
+    )
+
+    @property
+    def raw(self) -> bool:  # type: ignore[override]
+        """Unless the views are centred a mean is part of them."""
+        return not self.centre
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Centred views may be moved."""
+        return (*self.keeps, *(("translation",) if self.centre else ()))
 
     @property
     def few(self) -> int:
@@ -49,7 +62,7 @@ class RetrievalSuite(Suite):
         self, x: Array, y: Array, *, score: str = "", how: str = "", ways: tuple[int, ...] = (0, 1)
     ) -> float:
         x, y = (np.asarray(v, np.float64) for v in (x, y))
-        if how == "centred":
+        if self.centre != (how == "centre"):
             x, y = x - x.mean(axis=0), y - y.mean(axis=0)
         if how == "euclidean":
             near = -((x[:, None] - y[None]) ** 2).sum(axis=2)
@@ -78,7 +91,12 @@ class RetrievalSuite(Suite):
         for how, says in (
             ("euclidean", "neighbours are by Euclidean distance, not by cosine"),
             ("dot", "neighbours are by inner product; divide each sentence by its norm"),
-            ("centred", "features are centred before the cosine"),
+            (
+                "centre",
+                "features are not centred; if that is meant, say centre=false"
+                if self.centre
+                else "features are centred before the cosine; if that is meant, say centre=true",
+            ),
         ):
             yield Mistake(says, lambda x, y, how=how: self._score(x, y, how=how))  # type: ignore[misc]
 
@@ -89,6 +107,8 @@ class RetrievalSuite(Suite):
         x = rng.standard_normal((30, 6))
 
         def case(name: str, matters: str, views: tuple[Array, Array], score: float) -> Case:
+            if self.centre:
+                views = _mirrored(views[0], 3.0), _mirrored(views[1], -50.0)
             return Value(name=name, matters=matters, views=views, expected=score, tolerance=1e-10)
 
         yield case("identical views", "every sentence finds itself", (x, x), 1.0)
@@ -130,6 +150,15 @@ class RetrievalSuite(Suite):
                 rank = 1 + sum(abs(one[i] - b) < own for b in two)
                 total += Fraction(1, rank) if self.score == "mrr" else Fraction(rank == 1)
         return float(total / (2 * n))
+
+
+def _mirrored(view: Array, offset: float) -> Array:
+    """The sentences and their opposites, which cancel in the mean, with an offset to be taken out.
+
+    Points on an arc of less than 90 degrees are nearer to each other than to any opposite one, so
+    that all ranks stay.
+    """
+    return np.asarray(np.vstack([view, -view]) + offset * (1 + np.arange(view.shape[1])))
 
 
 def _beside(first: list[int], second: list[int], spread: tuple[float, ...] = (1.0,)) -> Array:
