@@ -16,6 +16,7 @@ from isogloss.analyses.gaps import Gaps
 from isogloss.api import analyse, load_results
 from isogloss.charts import Line
 from isogloss.errors import IsoglossError
+from isogloss.events import Silent
 from isogloss.figures import plan
 from isogloss.results import MEANS, SCHEMA
 from isogloss.similarity import svcca
@@ -207,7 +208,16 @@ def test_a_changed_option_replaces_its_chunks_and_tables(run, tmp_path):
     values = json.loads((folder / "run.json").read_text())
     values["study"] |= {"measures": ["svcca(rule=linear)"], "analyses": ["gaps"]}
     (folder / "run.json").write_text(json.dumps(values))
-    analyse(folder)
+    told = []
+
+    class Notes(Silent):
+        def note(self, message):
+            told.append(message)
+
+    analyse(folder, Notes())
+    assert told == [
+        "removed the tables of cross_lingual and cross_modal, which the study no longer asks for"
+    ]
     assert list(load_results(folder)) == ["gaps"]
     assert {p.stem for p in (folder / "results").glob("*.csv")} == {"gaps"}
     measure = load_results(folder)["gaps"]["measure"].unique().to_list()

@@ -53,6 +53,10 @@ def test_counts_name_planned_and_used(made):
 def test_each_measure_has_its_own_sections_and_figure_names(made):
     names = [c.name for s in made.sections for c in s.charts]
     assert len(names) == len(set(names))
+    titles = [c.title for s in made.sections for c in s.charts]
+    assert len(titles) == len(set(titles))
+    assert "Modality gap against language gap: svcca(rule=linear)" in titles
+    assert "Modality gap against language gap: svcca" in titles
     assert all("untrained" in " ".join(c.notes) for s in made.sections for c in s.charts)
 
 

@@ -1,11 +1,15 @@
 import numpy as np
+import polars as pl
 
 from builders import PAIRS, TAPS, make_run
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Contents
+from isogloss.analyses.noise_ceiling import _findings
 from isogloss.api import analyse, load_results
+from isogloss.results import MEANS
 from isogloss.similarity import svcca
+from plugins import DISTANCE, measures
 
 
 def listed(speakers):
@@ -50,7 +54,9 @@ def test_the_ceiling_is_the_score_of_two_recordings(tmp_path):
     assert row["n"] == 40
     means = load_results(run.folder, means=True)["noise_ceiling"]
     summary = specs.parse(ANALYSES, "noise_ceiling").summarise(frame, means)
-    assert "two recordings of a sentence score 0." in summary.findings[0]
+    assert len(summary.findings) == 1
+    assert "two recordings of a sentence by different speakers score 0." in summary.findings[0]
+    assert "a recording scores 1 with itself" in summary.findings[0]
     assert np.isfinite(summary.charts[1].panels[0].marks[0].y).all()
 
 
@@ -59,3 +65,39 @@ def test_a_run_without_further_recordings_says_that_there_is_nothing(tmp_path):
     tables, skipped = analyse(run.folder)
     assert set(tables) == {"gaps"}
     assert skipped == ["noise_ceiling"]
+
+
+def mean(group, label, depth, score, null, measure="svcca"):
+    empty = dict.fromkeys(MEANS, None)
+    return {
+        **empty, "measure": measure, "control": "", "group": group, "label": label, "depth": depth,
+        "position": int(depth * 2), "languages": 1, "rows": 1, "score": score, "null": null,
+        "calibrated": (score - null) / (1 - null),
+    }  # fmt: skip
+
+
+def test_each_kind_of_recording_has_its_own_sentence():
+    nan = float("nan")
+    means = pl.DataFrame(
+        [
+            mean("other speaker", "1", 0.5, 0.9, 0.1),
+            mean("other speaker", "2", 1.0, 0.75, 0.5),
+            mean("other recording", "1", 0.5, 0.8, nan),
+            mean("other recording", "2", 1.0, 0.7, nan),
+        ],
+        schema=MEANS,
+    )
+    speakers, recordings = _findings(means)
+    assert "(2)" in speakers
+    assert "by different speakers score 0.75 (chance 0.50, calibrated 0.50; " in speakers
+    assert "mean over 1 language)" in speakers
+    assert "another voice makes the rest" in speakers
+    assert "one speaker or by two score 0.70 (mean over" in recordings
+    assert "voice" not in recordings
+
+
+def test_the_ceiling_of_a_distance_is_measured_from_zero(tmp_path, monkeypatch):
+    rows = [mean("other speaker", "2", 1.0, 0.2, 0.9, measure="distance")]
+    with measures(tmp_path, monkeypatch, DISTANCE, distance="Distance"):
+        found = _findings(pl.DataFrame(rows, schema=MEANS))
+    assert "a recording scores 0 with itself" in found[0]

@@ -189,9 +189,15 @@ def analyse(
         write(tables[name], results, name)
         write(means, results / "means", name)
     prune(results / "parts", files)
+    earlier = set()
     for path in (*results.glob("*.*"), *results.glob("means/*.*")):
         if path.stem not in tables and path.suffix in {".parquet", ".csv"}:
+            earlier.add(path.stem)
             path.unlink()
+    if earlier:
+        events.note(
+            f"removed the tables of {choices(sorted(earlier))}, which the study no longer asks for"
+        )
     if not tables:
         raise IsoglossError(
             f"{described.folder}: there is nothing to compare. The analyses need two languages, or "
@@ -230,9 +236,15 @@ def write_report(output: str | Path, events: Events | None = None) -> Path:
     from isogloss.figures import save
     from isogloss.report import write as write_html
     from isogloss.report.content import content
+    from isogloss.sensitivity.stored import outdated
 
     events = events or Silent()
     described = Run.read(Path(output))
+    if outdated(described.folder):
+        events.warn(
+            "the sensitivity table is left out: the run has changed since; run "
+            "`isogloss sensitivity` again"
+        )
     made = content(described, load_results(output), load_results(output, means=True))
     charts = [c for section in made.sections for c in section.charts]
     with task(events, "report", len(charts) + 1, "figure"):

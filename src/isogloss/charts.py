@@ -21,7 +21,8 @@ class Line:
     """A curve over the x-axis, with an optional band around it."""
 
     name: str
-    """Legend entry. Lines of several panels with one name and colour share one entry."""
+    """What is drawn; also its legend entry, unless ``legend`` gives another. Marks of all panels
+    with one entry and colour share it, and so do chances, and baselines, of any colour."""
     x: tuple[str, ...] | tuple[float, ...]
     """Category labels (strings, all among the axis' categories) or numbers."""
     y: tuple[float, ...]
@@ -36,6 +37,8 @@ class Line:
     """Points to mark with a cross, such as the tap after a length adaptor."""
     break_before: tuple[int, ...] = ()
     """Indices of points that are not joined to the one before."""
+    legend: str | None = None
+    """Legend entry, if it is not the name; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Marks:
     hover: tuple[str, ...] | None = None
     role: Role = "data"
     colour: int = 0
+    legend: str | None = None
+    """Legend entry, if it is not the name; empty for none."""
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class Family:
         return row
 
     def _test(self, curve: Sequence[dict[str, Any]]) -> None:
-        """Test the means of a curve: each alone, and the highest of them."""
+        """Test the means of a curve: each alone, and the most similar of them."""
         tested: list[tuple[dict[str, Any], float, Floats]] = []
         for mean in curve:
             sums = self._sums.get((mean["control"], *(mean[c] for c in _PLACE)))

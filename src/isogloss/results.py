@@ -114,7 +114,7 @@ MEANING: dict[str, str] = {
     "null_mean": "matched null by permutation: mean",
     "null_sd": "its standard deviation",
     "p_value": "share of permutations, the identity counted in, that are at least as similar",
-    "p_curve": "the same, corrected for the highest of all places of the curve (Westfall and "
+    "p_curve": "the same, corrected for the most similar of all places of the curve (Westfall and "
     "Young's maximum)",
     "q_value": "p_value after Benjamini and Hochberg, over all rows of the analysis with the same "
     "measure and control",

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from isogloss.errors import MeasureError, MissingExtraError
 from isogloss.similarity import Svcca
-from isogloss.similarity.shuffles import Shuffles
 from isogloss.similarity.batched import svcca_batch, svcca_pairs
+from isogloss.similarity.shuffles import Shuffles
 from isogloss.similarity.stacks import gram_stack, namespace, sub_grams
 
 SHUFFLES = Shuffles(9, seed=3)

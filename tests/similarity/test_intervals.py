@@ -48,7 +48,9 @@ class Distance(Cka):
 
     def compare(self, *args, **kwargs):
         found = super().compare(*args, **kwargs)
-        return Score(-found.score, found.n, null=-found.null, range=(-1.0, 1.0), larger_is_more_similar=False)
+        return Score(
+            -found.score, found.n, null=-found.null, range=(-1.0, 1.0), larger_is_more_similar=False
+        )
 
 
 def views(rng, n, d, signal, decay=0.6):

@@ -1,6 +1,6 @@
 """Parts that the analyses of curves over taps share: subsets of sentences, axes, lines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import Any, Literal
 
@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from isogloss import specs
-from isogloss.charts import Axis, Line
+from isogloss.charts import Axis, Line, Panel
 from isogloss.families import mean_interval
+from isogloss.figures import plan
 from isogloss.results import NULL, PLAIN, calibrate
 from isogloss.similarity.intervals import Interval
 from isogloss.similarity.measures import MEASURES
@@ -21,6 +22,11 @@ SENTENCES_HELP = (
     "(shared), or all of its own (all; scores with different N do not compare)."
 )
 MIN_SENTENCES = 3
+CHANCE, BASELINE = "chance (matched null)", "Gaussian baseline"
+NO_CHANCE = (
+    "There is no chance level to compare with: this measure has none in closed form. Set "
+    "`permutations` above 0."
+)
 
 
 def subsets(own: Sequence[tuple[str, ...]], rule: SentenceRule) -> list[tuple[str, ...]]:
@@ -58,9 +64,8 @@ def y_axis(measure: str, calibrated: bool) -> Axis:
         return Axis(f"calibrated {name} (0 = chance)")
     low, high = part.info.range
     span = (low, high) if (low, high) == (0.0, 1.0) else None
-    ends = (
-        f"{low:g} to {high:g}" if np.isfinite([low, high]).all() else f"{part.info.best:g} = same"
-    )
+    plain = part.info.larger_is_more_similar and np.isfinite([low, high]).all()
+    ends = f"{low:g} to {high:g}".replace("-", "−") if plain else f"{part.info.best:g} = same"
     return Axis(f"{name} ({ends})", range=span)
 
 
@@ -94,7 +99,13 @@ def curve(
     )
 
 
-BANDS = "Bands are 95 % intervals of the mean, by a jackknife over languages. "
+def bands(panels: Iterable[Panel]) -> str:
+    """What the bands are, for captions; nothing where none is drawn."""
+    for panel in panels:
+        for mark in panel.marks:
+            if isinstance(mark, Line) and plan.band(mark, panel):
+                return "Bands are 95 % intervals of the mean, by a jackknife over languages. "
+    return ""
 
 
 def references(frame: pl.DataFrame, axis: Axis, *, calibrated: bool) -> list[Line]:
@@ -104,29 +115,38 @@ def references(frame: pl.DataFrame, axis: Axis, *, calibrated: bool) -> list[Lin
         baseline = calibrate(baseline, null)
         null = 0 * null
     kinds: list[tuple[Literal["chance", "baseline"], str, str, pl.Expr]] = [
-        ("chance", "chance (matched null)", "matched null", null),
-        ("baseline", "Gaussian baseline", "Gaussian vectors of the same shape", baseline),
+        ("chance", CHANCE, "matched null", null),
+        ("baseline", BASELINE, "Gaussian vectors of the same shape", baseline),
     ]
     lines = []
     for kind, name, what, value in kinds:
         table = _by_place(frame, value)
+        if table["mean"].is_nan().all():
+            continue
         hover = tuple(f"{r['label']}: {what} {r['mean']:.3f}" for r in table.iter_rows(named=True))
         lines.append(Line(name, _x(table, axis), tuple(table["mean"]), hover=hover, role=kind))
     return lines
 
 
-def reading(calibrated: bool) -> str:
+def scales(frame: pl.DataFrame) -> tuple[bool, ...]:
+    """Which figures there are: raw, and calibrated if there is a level of chance."""
+    return (False,) if lacks_chance(frame) else (False, True)
+
+
+def reading(panels: Iterable[Panel], calibrated: bool) -> str:
     """What the reference lines and the scale mean, for captions."""
+    roles = {m.role for p in panels for m in p.marks if isinstance(m, Line)}
     if calibrated:
         return (
             "Calibrated: (score − chance) / (best − chance), with the matched null (the same views "
             "with the sentences shuffled) as chance, dashed at 0. Dotted: the study's baseline, "
             "Gaussian vectors of the same shape, on the same scale."
         )
-    return (
-        "Dashed: the matched null, the same views with the sentences shuffled. Dotted: the study's "
-        "baseline, Gaussian vectors of the same shape."
-    )
+    said = {
+        "chance": "Dashed: the matched null, the same views with the sentences shuffled. ",
+        "baseline": "Dotted: the study's baseline, Gaussian vectors of the same shape.",
+    }
+    return "".join(text for role, text in said.items() if role in roles)
 
 
 def taken_out(controlled: pl.DataFrame) -> str:
@@ -137,6 +157,12 @@ def taken_out(controlled: pl.DataFrame) -> str:
         f"A second curve has {controlled['control'][0]} taken out of both views by linear "
         "regression before the cut. "
     )
+
+
+def lacks_chance(frame: pl.DataFrame) -> bool:
+    """Whether there are scores, but no level of chance for any of them."""
+    scored = frame.filter(pl.col("score").is_not_nan())
+    return scored.height > 0 and scored.select(NULL.fill_nan(None).is_null().all()).item()
 
 
 def shown(value: float | None) -> str:
@@ -188,7 +214,9 @@ def _hover(
         [
             taps,
             f"mean {place['mean']:.3f} over {usable.height} {count}",
-            *([] if isnan(interval.low) else [f"95 % {interval.low:.3f} to {interval.high:.3f}"]),
+            f"no interval: {interval.reason}"
+            if isnan(interval.low)
+            else f"95 % {interval.low:.3f} to {interval.high:.3f}",
             f"lowest {low}, highest {high}",
             f"N {_span(usable, 'n')}, kept dimensions {_span(usable, 'k_a')} "
             f"and {_span(usable, 'k_b')}",

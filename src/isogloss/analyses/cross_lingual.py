@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
 from isogloss.analyses._curves import (
-    BANDS,
+    NO_CHANCE,
     SENTENCES_HELP,
     SentenceRule,
+    bands,
     curve,
+    lacks_chance,
     nan_free,
     reading,
     references,
+    scales,
     shown,
     split,
     subsets,
@@ -66,7 +69,7 @@ class CrossLingual(Analysis):
     def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Figure 3, raw and calibrated."""
         plain, controlled = split(frame)
-        charts = tuple(_figure(plain, controlled, calibrated) for calibrated in (False, True))
+        charts = tuple(_figure(plain, controlled, calibrated) for calibrated in scales(plain))
         findings = (*_findings(plain), *_controlled(means))
         return Summary(findings, charts, (("By language and modality", _table(plain)),))
 
@@ -109,7 +112,8 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         "cross_lingual_calibrated" if calibrated else "cross_lingual",
         f"Language against language over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{frame['measure'][0]}) between the same sentences in two "
-        f"languages, over all pairs of languages. {BANDS}{left}" + reading(calibrated),
+        f"languages, over all pairs of languages. {bands(panels)}{left}"
+        + reading(panels, calibrated),
         tuple(panels),
         columns=len(panels),
     )
@@ -147,9 +151,7 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
         a, b = rows.row(0, named=True), rows.row(-1, named=True)
         last[modality] = b
         found.append(
-            f"In {modality}, similarity between languages goes from {shown(a['score'])} (chance "
-            f"{shown(a['null'])}) at {a['label']} to {shown(b['score'])} (chance "
-            f"{shown(b['null'])}) at {b['label']}."
+            f"In {modality}, similarity between languages goes from {_place(a)} to {_place(b)}."
         )
     calibrated = [last[m]["calibrated"] for m in MODALITIES if m in last]
     if len(calibrated) == len(MODALITIES) and None not in calibrated:
@@ -160,7 +162,14 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
             f"At the last tap languages are {word} alike in text than in speech: calibrated "
             f"similarity {text:.2f} against {speech:.2f}, where 0 is chance.",
         )
+    if lacks_chance(frame):
+        found.append(NO_CHANCE)
     return tuple(found) or ("No cross-lingual score is defined.",)
+
+
+def _place(row: dict[str, Any]) -> str:
+    chance = "" if row["null"] is None else f" (chance {shown(row['null'])})"
+    return f"{shown(row['score'])}{chance} at {row['label']}"
 
 
 def _controlled(means: pl.DataFrame) -> list[str]:
@@ -169,7 +178,7 @@ def _controlled(means: pl.DataFrame) -> list[str]:
     for modality in MODALITIES:
         rows = means.filter(group=modality).sort("depth", "position")
         plain, without = split(rows)
-        if without.is_empty() or plain.is_empty():
+        if plain.is_empty() or not without["calibrated"].is_not_nan().any():
             continue
         before, after = plain.row(-1, named=True), without.row(-1, named=True)
         found.append(

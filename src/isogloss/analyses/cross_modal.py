@@ -8,13 +8,16 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from isogloss.analyses._curves import (
-    BANDS,
+    NO_CHANCE,
     SENTENCES_HELP,
     SentenceRule,
+    bands,
     curve,
+    lacks_chance,
     nan_free,
     reading,
     references,
+    scales,
     shown,
     split,
     subsets,
@@ -22,6 +25,7 @@ from isogloss.analyses._curves import (
     x_axis,
     y_axis,
 )
+from isogloss.analyses._tests import of_languages, of_mean
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
 from isogloss.charts import Axis, Chart, Grid, Line, Panel
 from isogloss.languages import RESOURCE_LEVELS, languages
@@ -29,7 +33,6 @@ from isogloss.results import NULL, calibrate
 from isogloss.settings import setting
 
 _MATCHED, _GRID = "matched", "all pairs"
-_LEVEL = 0.05
 _LEAST_SPAN = 0.1
 """Difference of scores that the colours of a map cover at least."""
 
@@ -78,8 +81,10 @@ class CrossModal(Analysis):
         if plain.is_empty():
             finding = "The taps that were read form no matched pair; only the map of all pairs is."
             return Summary((finding,), tuple(charts))
-        charts = [*(_figure(plain, controlled, c) for c in (False, True)), *charts]
-        findings = (*_findings(plain), *_of_means(means.filter(group=_MATCHED)))
+        charts = [*(_figure(plain, controlled, c) for c in scales(plain)), *charts]
+        # The map's scores are corrected together with those of the curves.
+        findings = _findings(plain, split(frame)[0])
+        findings = (*findings, *_of_means(means.filter(group=_MATCHED)))
         return Summary(findings, tuple(charts), (("By language", _table(plain, controlled)),))
 
 
@@ -109,16 +114,17 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
     if calibrated and not controlled.is_empty():
         overall.append(draw(controlled, "mean, confounds taken out", len(RESOURCE_LEVELS) + 1))
     what = "calibrated, " if calibrated else ""
+    panels = (
+        panel(f"All languages ({count})", overall),
+        panel("By resource level", by_level),
+    )
     return Chart(
         "cross_modal_calibrated" if calibrated else "cross_modal",
         f"Speech against text over the taps{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between the speech and the text of the same sentences, "
-        f"over {count} languages (left) and by resource level (right). {BANDS}"
-        f"{taken_out(controlled) if calibrated else ''}{reading(calibrated)}",
-        (
-            panel(f"All languages ({count})", overall),
-            panel("By resource level", by_level),
-        ),
+        f"over {count} languages (left) and by resource level (right). {bands(panels)}"
+        f"{taken_out(controlled) if calibrated else ''}{reading(panels, calibrated)}",
+        panels,
         emphasis="speech after the length adaptor",
     )
 
@@ -145,6 +151,8 @@ def _map(frame: pl.DataFrame) -> Chart:
     text = tuple(frame.sort("position")["tap_a"].unique(maintain_order=True))
     speech = tuple(frame.sort("position")["tap_b"].unique(maintain_order=True))
     measure, count = frame["measure"][0], frame["language_a"].n_unique()
+    closed = frame.filter(pl.col("score").is_not_nan())["chance"].is_not_nan().all()
+    how = "in closed form" if closed else "by permutation"
 
     def number(t: str, s: str, key: str) -> float:
         value = found[t, s][key]
@@ -173,8 +181,8 @@ def _map(frame: pl.DataFrame) -> Chart:
         "cross_modal_map",
         "All pairs of text and speech taps",
         f"Mean similarity ({measure}) over {count} languages between every text tap and every "
-        "speech tap: raw, and calibrated as (score − chance) / (1 − chance) with the matched null "
-        "in closed form as chance, which differs from cell to cell.",
+        "speech tap: raw, and calibrated as (score − chance) / (best − chance) with the matched "
+        f"null {how} as chance, which differs from cell to cell.",
         (panel("Raw", "score"), panel("Calibrated", "calibrated")),
     )
 
@@ -189,17 +197,14 @@ def _span(values: tuple[tuple[float, ...], ...]) -> tuple[float, float] | None:
     return low - more, high + more
 
 
-def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
+def _findings(frame: pl.DataFrame, family: pl.DataFrame) -> tuple[str, ...]:
     places = (
         frame.group_by("label", "depth", "position")
         .agg(
             score=nan_free("score").mean(),
             null=NULL.fill_nan(None).mean(),
             calibrated=nan_free("calibrated").mean(),
-            above=(nan_free("q_value") <= _LEVEL).sum(),
-            finest=(1 / (pl.col("permutations") + 1)).max(),
             languages=nan_free("score").count(),
-            tested=nan_free("q_value").count(),
         )
         .sort("depth", "position")
     )
@@ -207,19 +212,23 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
     if usable.is_empty():
         return (f"No cross-modal score is defined: {frame['reason'][0]}.",)
     first, last = usable.row(0, named=True), usable.row(-1, named=True)
-    found = [
+    text = (
         f"From the first tap ({first['label']}) to the last ({last['label']}), speech-text "
-        f"similarity goes from {shown(first['score'])} to {shown(last['score'])}, and chance "
-        f"from {shown(first['null'])} to {shown(last['null'])} (means over {last['languages']} "
-        "languages)."
-    ]
-    if last["tested"] and last["finest"] <= _LEVEL:
-        found.append(
-            f"At the last tap {last['above']} of {last['tested']} languages lie above their "
-            "permutation null (false discovery rate .05 over all languages and taps)."
-        )
+        f"similarity goes from {shown(first['score'])} to {shown(last['score'])}"
+    )
+    over = f"(means over {last['languages']} languages)"
+    if lacks_chance(frame):
+        return f"{text} {over}.", NO_CHANCE
+    found = [f"{text}, and chance from {shown(first['null'])} to {shown(last['null'])} {over}."]
+    rows = frame.filter(position=last["position"])
+    tests = of_languages(rows, family, "At the last tap")
+    if tests:
+        found.append(tests)
     if last["calibrated"] is None:
-        found.append("Nothing can be above chance here: too few sentences for the dimensions kept.")
+        found.append(
+            "Nothing can be above chance here: chance gives the best score there is, as with too "
+            "few sentences for the dimensions kept."
+        )
         return tuple(found)
     found.append(
         f"Calibrated, that is {shown(first['calibrated'])} at the first and "
@@ -231,15 +240,9 @@ def _findings(frame: pl.DataFrame) -> tuple[str, ...]:
 def _of_means(means: pl.DataFrame) -> list[str]:
     """What can be said of the mean over languages: where it is above chance, and what is left."""
     plain, without = (m.sort("depth", "position") for m in split(means))
-    found = []
-    tested = plain.filter(pl.col("p_curve").is_not_nan())
-    if tested.height and 1 / (1 + tested["permutations"][0]) <= _LEVEL:
-        above = tested.filter(pl.col("p_curve") <= _LEVEL).height
-        found.append(
-            f"The mean over languages lies above chance at {above} of {tested.height} places "
-            "(p ≤ .05, corrected for the highest of all places)."
-        )
-    if without.height and plain.height:
+    tests = of_mean(plain)
+    found = [tests] if tests else []
+    if plain.height and without["calibrated"].is_not_nan().any():
         first, last = without.row(0, named=True), without.row(-1, named=True)
         before = plain.row(-1, named=True)
         found.append(

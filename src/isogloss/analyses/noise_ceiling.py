@@ -1,17 +1,20 @@
 """Two recordings of the same sentences in one language: how alike speech can be at all."""
 
 from collections.abc import Iterable
+from math import isnan
 from typing import ClassVar
 
 import polars as pl
 
+from isogloss import specs
 from isogloss.analyses._curves import (
-    BANDS,
     SENTENCES_HELP,
     SentenceRule,
+    bands,
     curve,
     reading,
     references,
+    scales,
     shown,
     split,
     subsets,
@@ -23,6 +26,7 @@ from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, View
 from isogloss.charts import Chart, Line, Panel
 from isogloss.results import NULL
 from isogloss.settings import setting
+from isogloss.similarity.measures import MEASURES
 
 SPEAKER, RECORDING = "other speaker", "other recording"
 
@@ -31,7 +35,7 @@ class NoiseCeiling(Analysis):
     """How alike two recordings of a sentence are: same language, same words, another speaker.
 
     Speech differs from itself in voice, pace and channel, and no comparison with speech can be
-    expected to score higher. Needs ``corpus.recordings`` of 2 or more.
+    expected to be more alike. Needs ``corpus.recordings`` of 2 or more.
     """
 
     title: ClassVar[str] = "Noise ceiling of speech"
@@ -62,7 +66,7 @@ class NoiseCeiling(Analysis):
     def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """The ceiling over the taps, raw and calibrated."""
         plain, controlled = split(frame)
-        charts = tuple(_figure(plain, controlled, calibrated) for calibrated in (False, True))
+        charts = tuple(_figure(plain, controlled, calibrated) for calibrated in scales(plain))
         return Summary(_findings(means), charts, (("By language", _table(plain)),))
 
 
@@ -97,6 +101,7 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
                 curve(without, axis, name, colour=i + 2, calibrated=calibrated, count="languages")
             )
     lines += references(frame, axis, calibrated=calibrated)
+    panel = Panel("Speech against speech", axis, y_axis(measure, calibrated), tuple(lines))
     count = frame["language_a"].n_unique()
     what = "calibrated, " if calibrated else ""
     left = taken_out(controlled) if calibrated else ""
@@ -104,22 +109,38 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         "noise_ceiling_calibrated" if calibrated else "noise_ceiling",
         f"Two recordings of the same sentences{' (calibrated)' if calibrated else ''}",
         f"Mean similarity ({what}{measure}) between two recordings of the same sentences in one "
-        f"language, over {count} languages. {BANDS}{left}{reading(calibrated)}",
-        (Panel("Speech against speech", axis, y_axis(measure, calibrated), tuple(lines)),),
+        f"language, over {count} languages. {bands([panel])}{left}{reading([panel], calibrated)}",
+        (panel,),
     )
+
+
+_WHO = {
+    SPEAKER: "by different speakers",
+    RECORDING: "that may be by one speaker or by two",
+}
 
 
 def _findings(means: pl.DataFrame) -> tuple[str, ...]:
     plain = split(means)[0].filter(pl.col("rows") > 0).sort("depth", "position")
-    if plain.is_empty():
-        return ("No noise ceiling is defined.",)
-    last = plain.row(-1, named=True)
-    return (
-        f"At the last tap ({last['label']}) two recordings of a sentence score "
-        f"{shown(last['score'])} (chance {shown(last['null'])}, calibrated "
-        f"{shown(last['calibrated'])}; mean over {last['languages']} languages): what another "
-        "voice leaves of a score of one.",
-    )
+    found = []
+    for group, who in _WHO.items():
+        rows = plain.filter(group=group)
+        if rows.is_empty():
+            continue
+        last = rows.row(-1, named=True)
+        count = last["languages"]
+        chance = [f"chance {shown(last['null'])}"] if not isnan(last["null"]) else []
+        chance += [f"calibrated {shown(last['calibrated'])}"] if chance else []
+        text = (
+            f"At the last tap ({last['label']}) two recordings of a sentence {who} score "
+            f"{shown(last['score'])} ({', '.join(chance)}{'; ' if chance else ''}mean over "
+            f"{count} language{'' if count == 1 else 's'})"
+        )
+        if group == SPEAKER:
+            best = specs.parse(MEASURES, last["measure"]).info.best
+            text += f"; a recording scores {best:g} with itself, and another voice makes the rest"
+        found.append(f"{text}.")
+    return tuple(found) or ("No noise ceiling is defined.",)
 
 
 def _table(frame: pl.DataFrame) -> pl.DataFrame:

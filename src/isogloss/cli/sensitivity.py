@@ -8,7 +8,8 @@ from cyclopts import Parameter
 from isogloss import specs
 from isogloss.cli.commands import Folder
 from isogloss.cli.display import display, show_table
-from isogloss.errors import MissingExtraError, StudyError
+from isogloss.errors import IsoglossError, MissingExtraError, StudyError
+from isogloss.events import Events
 
 _DEFAULT = Path("isogloss-run")
 
@@ -24,7 +25,7 @@ def sensitivity(
         str, Parameter(help="Shares of the sentences to try.")
     ] = "0.25,0.5,0.75,1",
     measures: Annotated[
-        str, Parameter(help="Measures to try; all with their defaults if left out.")
+        str, Parameter(help="Measures to try; if left out, all that need no option.")
     ] = "",
 ) -> int:
     """Vary rule, share, number of sentences and measure, and see whether the conclusion stands.
@@ -33,7 +34,6 @@ def sensitivity(
     how alike text and speech, and languages, are. Writes a table and one figure, and adds both to
     the report.
     """
-    from isogloss import api
     from isogloss.sensitivity import findings
     from isogloss.sensitivity import sensitivity as vary
 
@@ -45,11 +45,7 @@ def sensitivity(
             measures=specs.split(measures),
             events=events,
         )
-        try:
-            path = api.write_report(folder, events)
-        except MissingExtraError as error:
-            events.warn(f"no figure: {error}")
-            path = None
+        path = _report(folder, events)
     show_table(
         "",
         ["choice", "value", "kind", "N", "score", "chance", "calibrated", "gap (calibrated)"],
@@ -75,6 +71,26 @@ def sensitivity(
 
 
 _SCORES = ("score", "chance", "calibrated")
+
+
+def _report(folder: Path, events: Events) -> Path | None:
+    """Write the report if it can be written; the table stands without it."""
+    from isogloss import api
+
+    try:
+        for means in (False, True):
+            api.load_results(folder, means=means)
+    except IsoglossError:
+        events.note(
+            "this run has no results yet, so there is no report; it will have the figure after "
+            "`isogloss run`"
+        )
+        return None
+    try:
+        return api.write_report(folder, events)
+    except MissingExtraError as error:
+        events.warn(f"no figure: {error}")
+        return None
 
 
 def _numbers(name: str, text: str) -> list[float]:

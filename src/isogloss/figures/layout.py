@@ -1,7 +1,8 @@
 """Where the parts of a still figure go, in inches, known before anything is drawn.
 
-All boxes (the area between the axes) have one size, and so have the margins around them, so that
-panels line up. The size follows from the number of categories: labels are never squeezed.
+All boxes (the area between the axes) have one size, and so have the margins around them in a row
+and in a column, so that panels line up. The size follows from the number of categories: labels are
+never squeezed.
 """
 
 import itertools
@@ -73,15 +74,18 @@ def arrange(chart: Chart, ruler: Ruler, limits: list[tuple[plan.Limits, plan.Lim
         _margins(panel, frame, ruler, plan.colour_limits(chart), y)
         for panel, frame, (_, y) in zip(chart.panels, frames, limits, strict=True)
     ]
-    left, right, top, bottom = (max(side[i] for side in sides) for i in range(4))
-    each = left + box[0] + right, top + box[1] + bottom
-    columns = max(1, min(chart.columns, len(chart.panels), int(_WIDEST / each[0])))
-    rows = math.ceil(len(chart.panels) / columns)
-    corners = [
-        (i % columns * each[0] + left, (rows - 1 - i // columns) * each[1] + bottom)
-        for i in range(len(chart.panels))
-    ]
-    return Layout(columns * each[0], rows * each[1], box, corners, frames)
+    left, right = (max(side[i] for side in sides) for i in range(2))
+    each = left + box[0] + right
+    columns = max(1, min(chart.columns, len(chart.panels), int(_WIDEST / each)))
+    corners: list[tuple[float, float]] = []
+    height = 0.0
+    # Rows from below, each with the room that its own texts need above and below its boxes.
+    for start in reversed(range(0, len(sides), columns)):
+        row = sides[start : start + columns]
+        top, bottom = (max(side[i] for side in row) for i in (2, 3))
+        corners = [(i * each + left, height + bottom) for i in range(len(row))] + corners
+        height += top + box[1] + bottom
+    return Layout(columns * each, height, box, corners, frames)
 
 
 def _box_width(panel: Panel) -> float:

@@ -184,7 +184,7 @@ def _marks(
 
 def _tick(role: str, colour: int, theme: Theme) -> dict[str, Any]:
     """A dash for chance and a dot for the baseline, after their dashed and dotted lines."""
-    look = {"marker": "_", "markersize": 8, "markeredgewidth": 1.2}
+    look = {"marker": "_", "markersize": 4.4, "markeredgewidth": 1.4}
     if role == "baseline":
         look = {"marker": ".", "markersize": 4}
     return {**look, "color": stroke(role, colour, theme)["color"]}

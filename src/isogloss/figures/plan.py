@@ -26,26 +26,42 @@ MISSING = Entry("not computed", "missing")
 
 
 def entry(mark: Line | Marks | Points) -> Entry:
-    """The legend entry of a mark; marks with equal entries share it."""
+    """The legend entry of a mark as it would be without any other."""
     kind: Literal["line", "marks", "points"] = (
         "line" if isinstance(mark, Line) else "marks" if isinstance(mark, Marks) else "points"
     )
-    return Entry(mark.name, kind, mark.role, mark.colour)
+    other = None if isinstance(mark, Points) else mark.legend
+    return Entry(mark.name if other is None else other, kind, mark.role, mark.colour)
+
+
+def place(entries: Sequence[Entry], mark: Line | Marks | Points) -> int:
+    """Which of the legend entries is that of a mark; -1 for none."""
+    keys = [_key(e) for e in entries]
+    own = _key(entry(mark))
+    return keys.index(own) if own in keys else -1
+
+
+def _key(listed: Entry) -> tuple[object, ...]:
+    """What entries are told apart by: not whether something is drawn as a line or as marks."""
+    shape = "drawn" if listed.kind in ("line", "marks") else listed.kind
+    return listed.name, shape, listed.role, listed.colour if listed.role == "data" else 0
 
 
 def legend(chart: Chart) -> tuple[Entry, ...]:
     """All legend entries: data first, then crosses, chance, baseline and grey cells."""
-    found: dict[Entry, None] = {}
+    found: dict[tuple[object, ...], Entry] = {}
     crosses = missing = False
     for mark in marks(chart):
         if isinstance(mark, Grid):
             missing |= any(not math.isfinite(v) for row in mark.z for v in row)
         else:
-            if mark.name:
-                found[entry(mark)] = None
+            own = entry(mark)
+            # The sample of a line shows its marker too.
+            if own.name and (_key(own) not in found or own.kind == "line"):
+                found[_key(own)] = own
             crosses |= isinstance(mark, Line) and any(mark.emphasis or ())
     order: dict[Role, int] = {"data": 0, "chance": 1, "baseline": 2}
-    listed = sorted(found, key=lambda e: order[e.role])
+    listed = sorted(found.values(), key=lambda e: order[e.role])
     if crosses and chart.emphasis:
         last = sum(e.role == "data" for e in listed)
         listed.insert(last, Entry(chart.emphasis, "cross"))

@@ -16,7 +16,7 @@ from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
 from isogloss.results import safe_csv
 from isogloss.runs import Run
-from isogloss.sensitivity import findings, read_table
+from isogloss.sensitivity import findings, outdated, read_table
 from isogloss.sensitivity.figure import chart
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store
@@ -91,7 +91,13 @@ def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: b
     short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
     suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
     charts = tuple(
-        replace(c, name=c.name + suffix, notes=(*c.notes, *_marks(run))) for c in summary.charts
+        replace(
+            c,
+            name=c.name + suffix,
+            title=f"{c.title}: {short}" if several else c.title,
+            notes=(*c.notes, *_marks(run)),
+        )
+        for c in summary.charts
     )
     return Section(
         title=f"{analysis.title}: {short}" if several else analysis.title,
@@ -145,6 +151,14 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
     total = sum(t.height for t in tables.values())
     for what, count in _grouped(cell for frame in tables.values() for cell in frame["warnings"]):
         found.append(Banner("info", f"{count} of {total} scores: {what}."))
+    if outdated(run.folder):
+        found.append(
+            Banner(
+                "warning",
+                "The sensitivity analysis was made before this run was changed, so it is left out; "
+                "`isogloss sensitivity` makes it again.",
+            )
+        )
     return found
 
 

@@ -58,7 +58,7 @@ def figures(chart: Chart) -> list[Json]:
         IsoglossError: The chart contradicts itself.
     """
     check(chart)
-    legend = {e: i for i, e in enumerate(plan.legend(chart))}
+    legend = plan.legend(chart)
     scales = plan.colour_limits(chart)
     out = []
     for panel, limits in zip(chart.panels, plan.limits(chart), strict=True):
@@ -67,7 +67,7 @@ def figures(chart: Chart) -> list[Json]:
             if isinstance(mark, Grid):
                 made.append((heatmap(mark, panel, scales[mark.name]), -1))
                 continue
-            entry = legend.get(plan.entry(mark), -1)
+            entry = plan.place(legend, mark)
             made += [(trace, entry) for trace in traces(mark, chart, panel, shift=shift)]
         # Stable: what lies below comes first, else in the order given.
         made.sort(key=lambda t: t[0].pop("layer", 0))

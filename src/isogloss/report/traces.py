@@ -119,7 +119,7 @@ def _marks(marks: Marks, panel: Panel, shift: float, *, marked: bool) -> list[Js
         marker = {"symbol": "circle", "size": 4, "color": paint}
         if marks.role == "chance":
             line = {"color": paint, "width": 1.6}
-            marker = {"symbol": "line-ew-open", "size": 10, "color": paint, "line": line}
+            marker = {"symbol": "line-ew-open", "size": 6, "color": paint, "line": line}
     points = {"x": [_json(x) for x in xs], "y": [_json(y) for y in marks.y]}
     traces.append(
         _trace(**points, mode="markers", marker=marker, hovertext=texts, hoverinfo="text")

@@ -8,26 +8,25 @@ import polars as pl
 
 from isogloss import specs
 from isogloss.analyses.base import Comparison
-from isogloss.analyses.gaps import Gaps
 from isogloss.compare import compare
 from isogloss.errors import IsoglossError
 from isogloss.events import Events, Silent
-from isogloss.results import write
 from isogloss.runs import Run
-from isogloss.sensitivity.table import FRACTIONS, SHARES, Scored, findings, table, variants
+from isogloss.sensitivity.stored import gaps_of, origin, outdated, read_table, save
+from isogloss.sensitivity.table import (
+    FRACTIONS,
+    SHARES,
+    Scored,
+    defaults,
+    findings,
+    table,
+    variants,
+)
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 
-__all__ = ["findings", "read_table", "sensitivity"]
-
-FOLDER = NAME = "sensitivity"
-
-
-def read_table(folder: Path) -> pl.DataFrame | None:
-    """The table of an earlier call for a run, or None if there is none."""
-    path = folder / FOLDER / f"{NAME}.parquet"
-    return pl.read_parquet(path) if path.exists() else None
+__all__ = ["findings", "outdated", "read_table", "sensitivity"]
 
 
 def sensitivity(
@@ -44,13 +43,14 @@ def sensitivity(
         folder: Output folder of a run with text and speech.
         shares: Shares of variance at which SVCCA cuts, by the squared and by the linear rule.
         fractions: Shares of the sentences, for the study's first measure.
-        measures: Measures to try, such as ``"cka"``; all with their defaults if empty.
-        events: Receives progress.
+        measures: Measures to try, such as ``"cka"``; if empty, all that need no option, with their
+            defaults.
+        events: Receives progress, and a warning for each measure that cannot be tried.
 
     Returns:
         One row per variant and kind of comparison, see :data:`isogloss.sensitivity.table.SCHEMA`.
         Also written to ``sensitivity/`` of the folder, from where :func:`isogloss.api.write_report`
-        draws its figure and adds it to the report.
+        draws its figure and adds it to the report, for as long as the run stays what it is.
 
     Raises:
         IsoglossError: The folder holds no run, or one without text and speech of two languages.
@@ -58,14 +58,30 @@ def sensitivity(
     """
     described, events = Run.read(Path(folder)), events or Silent()
     store = described.store()
-    comparisons = list(Gaps().comparisons(described.contents(store)))
+    contents = described.contents(store)
+    names = contents.languages("text", "speech")
+    if len(names) < _LEAST:
+        there = f"only of {names[0]}" if names else "of none"
+        raise IsoglossError(
+            f"{described.folder}: the gap between modalities and that between languages are "
+            f"compared over languages, so text and speech of at least {_LEAST} must be there; they "
+            f"are {there}. `isogloss status` shows what is there"
+        )
+    comparisons = gaps_of(described, contents)
     if not comparisons:
         raise IsoglossError(
-            f"{described.folder}: there is no text and speech of one language to compare; "
-            "`isogloss status` shows what is there"
+            f"{described.folder}: the taps that were read form no pair of text and speech"
         )
     study = described.study
-    options = Options(0, study["seed"], (), "none", study["jobs"], study["memory"])
+    source = origin(described, store, comparisons)
+    options = Options(
+        permutations=0,
+        seed=study["seed"],
+        confounds=(),
+        interval="none",
+        jobs=study["jobs"],
+        memory=study["memory"],
+    )
 
     def score(asked: Sequence[Comparison], parts: Sequence[Measure]) -> Scored:
         rows, means = _compare(asked, parts, options)
@@ -97,7 +113,15 @@ def sensitivity(
 
     base = specs.parse(MEASURES, study["measures"][0])
     others = [specs.parse(MEASURES, m) for m in measures]
-    found = variants(base, shares=shares, fractions=fractions, measures=others)
-    frame = table(found, comparisons, score)
-    write(frame, described.folder / FOLDER, NAME)
+    if not others:
+        others, problems = defaults()
+        for problem in problems:
+            events.warn(f"a measure is left out: {problem}")
+    wanted = variants(base, shares=shares, fractions=fractions, measures=others)
+    frame = table(wanted, comparisons, score)
+    save(frame, described.folder, source)
     return frame
+
+
+_LEAST = 2
+"""Languages without which there is no gap between languages."""

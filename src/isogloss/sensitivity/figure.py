@@ -1,13 +1,14 @@
 """The figure of a sensitivity analysis."""
 
+from math import isfinite
 from typing import Any
 
 import polars as pl
 
 from isogloss.analyses._curves import shown
-from isogloss.analyses.gaps import MODAL
+from isogloss.analyses._gap_table import KINDS, MODAL
 from isogloss.charts import Axis, Chart, Line, Marks, Panel
-from isogloss.sensitivity.table import CHOICES, KINDS
+from isogloss.sensitivity.table import CHOICES
 
 
 def chart(frame: pl.DataFrame) -> Chart:
@@ -15,18 +16,25 @@ def chart(frame: pl.DataFrame) -> Chart:
     panels = []
     for choice in CHOICES:
         rows = frame.filter(choice=choice)
+        if choice == "sentences":
+            # Without a score there is no place on an axis of numbers of sentences.
+            placed = rows.filter(pl.col("kind") == MODAL, pl.col("n").is_not_null())
+            rows = rows.filter(pl.col("value").is_in(placed["value"].to_list()))
         if rows.height:
             panels += [_similarity(rows, choice), _conclusion(rows, choice)]
+    some = any(m.low is not None for p in panels for m in p.marks if isinstance(m, Line | Marks))
+    measured = frame.filter(choice="sentences")["measure"].unique().to_list()
     return Chart(
         "sensitivity",
         "How the conclusion moves with the choices behind it",
         "Left: mean calibrated similarity at the last tap, (score − chance) / (best − chance), of "
-        "text to its own speech (cross-modal) and of languages to each other, with 95 % intervals "
-        "by a jackknife over languages. Right: the share of languages whose modality gap is the "
-        "larger one, that is, some other language's text is more similar to their text than their "
-        "own speech is. From top to bottom one choice is varied at a time: the share kept by SVCCA "
-        "by the squared and by the linear rule, the number of sentences, the measure. What is not "
-        "defined is left out; the table says why.",
+        "text to its own speech (cross-modal) and of languages to each other"
+        f"{', with 95 % intervals by a jackknife over languages' if some else ''}. Right: the "
+        "share of languages whose modality gap is the larger one, that is, some other language's "
+        "text is more similar to their text than their own speech is. From top to bottom one "
+        "choice is varied at a time: the share kept by SVCCA by the squared and by the linear "
+        f"rule, the number of sentences{f' ({measured[0]})' if measured else ''}, the measure. "
+        "What is not defined is left out; the table says why.",
         tuple(panels),
         columns=2,
     )
@@ -51,12 +59,14 @@ def _similarity(rows: pl.DataFrame, choice: str) -> Panel:
     marks: list[Line | Marks] = []
     for i, kind in enumerate(KINDS):
         own = rows.filter(kind=kind)
+        low, high = _floats(own["low"]), _floats(own["high"])
+        known = any(isfinite(a) and isfinite(b) for a, b in zip(low, high, strict=True))
         part: dict[str, Any] = {
             "name": kind,
             "x": x,
             "y": _floats(own["calibrated"]),
-            "low": _floats(own["low"]),
-            "high": _floats(own["high"]),
+            "low": low if known else None,
+            "high": high if known else None,
             "colour": i,
             "hover": tuple(
                 f"{kind}, {r['measure']}\ncalibrated {shown(r['calibrated'])}, score "

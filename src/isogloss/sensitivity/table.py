@@ -13,8 +13,8 @@ import polars as pl
 
 from isogloss import specs
 from isogloss.analyses._curves import shown
+from isogloss.analyses._gap_table import KINDS, MODAL, by_language
 from isogloss.analyses.base import Comparison
-from isogloss.analyses.gaps import MODAL, SPEECH, TEXT, by_language
 from isogloss.errors import StudyError
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
@@ -23,7 +23,6 @@ from isogloss.similarity.measures.svcca import Svcca
 SHARES = (0.8, 0.85, 0.9, 0.95, 0.99)
 FRACTIONS = (0.25, 0.5, 0.75, 1.0)
 RULES = ("squared", "linear")
-KINDS = (MODAL, TEXT, SPEECH)
 
 SCHEMA: dict[str, Any] = {
     "choice": pl.String(),
@@ -67,6 +66,18 @@ class Variant:
     """Share of the sentences."""
 
 
+def defaults() -> tuple[list[Measure], list[str]]:
+    """All measures with their default options, and why each of the others cannot be tried."""
+    classes, problems = MEASURES.loadable()
+    parts = []
+    for name, part in classes.items():
+        try:
+            parts.append(part())
+        except StudyError as error:
+            problems.append(f'"{name}" cannot be used without options ({error}); name it with them')
+    return parts, problems
+
+
 def variants(
     base: Measure,
     *,
@@ -74,14 +85,14 @@ def variants(
     fractions: Sequence[float] = FRACTIONS,
     measures: Sequence[Measure] = (),
 ) -> list[Variant]:
-    """All variants, one choice at a time.
+    """All variants, one choice at a time, each once.
 
     Args:
         base: The measure with which the number of sentences is varied; if it is SVCCA its other
             options hold for all cuts too.
         shares: Shares of variance at which SVCCA cuts, by both rules.
         fractions: Shares of the sentences.
-        measures: Measures to try; all with their defaults if empty.
+        measures: Measures to try.
 
     Raises:
         StudyError: A share lies outside of 0 to 1.
@@ -91,14 +102,13 @@ def variants(
             raise StudyError(f"a share must be above 0 and at most 1, not {value}")
     options = base.model_dump() if isinstance(base, Svcca) else {}
     found = [
-        Variant(rule, f"{share:g}", Svcca(**{**options, "rule": rule, "share": share}))
+        Variant(rule, f"{share:.12g}", Svcca(**{**options, "rule": rule, "share": share}))
         for rule in RULES
-        for share in shares
+        for share in sorted(shares)
     ]
-    found += [Variant("sentences", f"{f:g}", base, f) for f in sorted(fractions)]
-    others = measures or [part() for part in MEASURES.loadable()[0].values()]
-    found += [Variant("measure", specs.write(MEASURES, m, defaults=False), m) for m in others]
-    return found
+    found += [Variant("sentences", f"{f:.12g}", base, f) for f in sorted(fractions)]
+    found += [Variant("measure", specs.write(MEASURES, m, defaults=False), m) for m in measures]
+    return list({(v.choice, v.value): v for v in found}.values())
 
 
 def table(
