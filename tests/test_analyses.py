@@ -216,7 +216,7 @@ def test_a_changed_option_replaces_its_chunks_and_tables(run, tmp_path):
 
     analyse(folder, Notes())
     assert told == [
-        "removed the tables of cross_lingual and cross_modal, which the study no longer asks for"
+        "removed the tables of cross_lingual, cross_modal, which the study no longer asks for"
     ]
     assert list(load_results(folder)) == ["gaps"]
     assert {p.stem for p in (folder / "results").glob("*.csv")} == {"gaps"}
