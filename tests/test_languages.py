@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.errors import StudyError
-from isogloss.languages import language, languages
+from isogloss.languages import language, languages, resolve
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,16 @@ def test_every_code_of_a_language_leads_back_to_it(code):
 def test_unknown_languages_get_the_nearest():
     with pytest.raises(StudyError, match='unknown language "dau"; did you mean "deu"'):
         language("dau")
+
+
+def test_sets_of_languages():
+    found = resolve(["study_sonar", "de_de"])
+    assert len(found) == 30
+    assert found["deu"] == ""
+    assert found["eng"] == "study_sonar"
+    both = set(resolve(["study"])) & set(resolve(["study_sonar"]))
+    assert len(resolve(["study"])) == 30
+    assert len(both) == 24
+    assert all(languages()[code].sonar_speech for code in resolve(["study_sonar"]))
+    with pytest.raises(StudyError, match='did you mean "study_sonar"'):
+        resolve(["study-sonar"])

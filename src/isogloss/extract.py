@@ -3,20 +3,21 @@
 import os
 import time
 import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from isogloss.confounds import covariates
-from isogloss.corpora.base import SAMPLING_RATE, Modality, Utterance
+from isogloss.corpora.base import SAMPLING_RATE, Clip, Utterance
 from isogloss.errors import IsoglossError, ItemError, OutputError
 from isogloss.events import Events, task
+from isogloss.inputs import ahead_of, by_length, read_input
 from isogloss.languages import Language, language
 from isogloss.models.base import Features, Tower
 from isogloss.planning import Plan
@@ -26,9 +27,6 @@ from isogloss.takes import arranged, explained, numbers
 
 _ON_CPU, _ELSEWHERE = 4000, 16000
 """Time steps in a batch. On a CPU more gains nothing and costs memory."""
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass
@@ -76,13 +74,22 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
         with task(events, "extract", total, "input"), threadpool_limits(1, user_api="blas"):
             for modality in dict.fromkeys(u.modality for u in pending):
                 events.advance("extract", 0, f"loading the {modality} encoder")
-                tower = adapter.tower(modality)
-                for unit in (u for u in pending if u.modality == modality):
+                units = [u for u in pending if u.modality == modality]
+                refused: set[str] = set()
+                for unit in units:
+                    loaded = False
                     try:
+                        tower = adapter.tower(modality, language(unit.language))
+                        loaded = True
                         _make(plan, store, unit, tower, device, events)
                     except OutputError:
                         raise
                     except Exception as error:
+                        # What is wrong with every language alike will not get better.
+                        lost = not loaded and (str(error) in refused or len(units) == 1)
+                        if lost and isinstance(error, IsoglossError):
+                            raise
+                        refused.add(str(error))
                         store.fail(unit, error_record(error, traceback.format_exc()))
                         failures.append((unit, f"{type(error).__name__}: {error}"))
     finally:
@@ -99,6 +106,7 @@ def _make(plan: Plan, store: Store, unit: Unit, tower: Tower, device: str, event
         language(unit.language),
         budget=plan.study.batch_frames or (_ON_CPU if device == "cpu" else _ELSEWHERE),
         jobs=plan.study.jobs,
+        companions=plan.companions.get(unit.language) if unit.modality == "text" else None,
         advance=lambda n: events.advance("extract", n, f"{unit.language} {unit.modality}"),
     )
     if not encoded.rows:
@@ -163,6 +171,7 @@ def encode(
     *,
     budget: int,
     jobs: int = 0,
+    companions: Mapping[str, Clip] | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Encoded:
     """Encode the utterances of one language in one modality.
@@ -177,6 +186,7 @@ def encode(
         spoken: Their language.
         budget: Largest number of time steps in a batch, padding included.
         jobs: Threads that prepare inputs; 0: one per core.
+        companions: Sentence -> the recording that goes with its text, for models that ask for it.
         advance: Called with the number of utterances done.
     """
     ids = [u.sentence for u in utterances]
@@ -184,12 +194,12 @@ def encode(
     rows: dict[int, dict[str, NDArray[np.float32]]] = {}
     lengths: dict[int, int] = {}
     seconds: dict[int, float] = {}
-    ordered, failed = _by_length(utterances, tower.modality)
+    ordered, failed = by_length(utterances, tower.modality)
     advance(len(failed))
 
     def ready(i: int) -> tuple[int, Features | ItemError, str]:
         try:
-            item, note = _input(utterances[i], tower.modality)
+            item, note = read_input(utterances[i], tower.modality, companions)
             if tower.modality == "speech":
                 seconds[i] = len(item) / SAMPLING_RATE
             return i, tower.features(item, spoken), note
@@ -206,7 +216,7 @@ def encode(
 
     batch: list[tuple[int, Features]] = []
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        for i, features, note in _ahead(pool, ready, ordered, 32):
+        for i, features, note in ahead_of(pool, ready, ordered, 32):
             if isinstance(features, ItemError):
                 failed[i] = str(features)
                 advance(1)
@@ -258,49 +268,6 @@ def _out_of_memory(error: Exception) -> bool:
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and "not enough memory" in str(error)
-
-
-def _by_length(
-    utterances: Sequence[Utterance], modality: Modality
-) -> tuple[list[int], dict[int, str]]:
-    """Longest first, so that a batch that is too large shows at once."""
-    lengths: dict[int, float] = {}
-    failed: dict[int, str] = {}
-    for i, utterance in enumerate(utterances):
-        try:
-            if modality == "text":
-                lengths[i] = len(utterance.text or "")
-            else:
-                assert utterance.clip is not None  # noqa: S101
-                lengths[i] = utterance.clip.seconds()
-        except ItemError as error:
-            failed[i] = str(error)
-    return sorted(lengths, key=lambda i: (-lengths[i], utterances[i].sentence, i)), failed
-
-
-def _input(utterance: Utterance, modality: Modality) -> tuple[Any, str]:
-    if modality == "text":
-        return utterance.text, ""
-    assert utterance.clip is not None  # noqa: S101
-    recording = utterance.clip.read()
-    return recording.samples, recording.note
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A], ahead: int
-) -> Iterator[B]:
-    """Like ``pool.map``, in order, but never more than ``ahead`` results wait in memory."""
-    waiting: deque[Future[B]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def pick_device(wanted: str) -> str:

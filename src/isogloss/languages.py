@@ -1,12 +1,19 @@
 """The languages Isogloss knows: the 36 of the study, with the codes that corpora and models use."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from isogloss.errors import StudyError, unknown
 
+SETS = {
+    "study": "in_seamless_salmonn",
+    "study_sonar": "in_sonar",
+}
+"""Names for several languages at once -> the field that says which: the study's 30 for SeamlessM4T
+and SALMONN, and its 30 for SONAR, which has no speech encoder for six of them."""
 RESOURCE_LEVELS = ("high", "medium", "low")
 
 
@@ -91,7 +98,33 @@ def language(code: str) -> Language:
     found = _aliases().get(code.strip().casefold().replace("-", "_"))
     if found is None:
         raise StudyError(
-            unknown("language", code, languages())
+            unknown("language", code, (*languages(), *SETS))
             + ". `isogloss languages` lists them with their other codes"
         )
     return languages()[found]
+
+
+def resolve(names: Iterable[str]) -> dict[str, str]:
+    """Look up languages and sets of languages.
+
+    >>> list(resolve(["de_de", "Swahili"])), len(resolve(["study_sonar"]))
+    (['deu', 'swh'], 30)
+
+    Args:
+        names: What :func:`language` knows, or names of :data:`SETS`.
+
+    Returns:
+        ISO 639-3 code -> the set that brought it, or nothing for a language that was named.
+
+    Raises:
+        StudyError: It is neither.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        if name in SETS:
+            for code, known in languages().items():
+                if getattr(known, SETS[name]):
+                    found.setdefault(code, name)
+        else:
+            found[language(name).code] = ""
+    return found

@@ -1,20 +1,23 @@
 """Decide what a study needs, before anything is run."""
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from isogloss import confounds
 from isogloss.analyses.base import Contents
-from isogloss.corpora.base import Dropped, Modality, Selection, Utterance
+from isogloss.companions import companions, own_clips
+from isogloss.corpora.base import Clip, Dropped, Modality, Selection, Utterance
 from isogloss.errors import CorpusError, ItemError, ModelError, StudyError, choices
 from isogloss.events import Events, Silent, task
 from isogloss.languages import languages
 from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
 from isogloss.selection import select
 from isogloss.settings import digest
+from isogloss.spoken import spoken
 from isogloss.store import FORMAT, Store, Unit
 from isogloss.study import Study
 from isogloss.takes import arranged, explained
@@ -36,6 +39,8 @@ class Plan:
     units: tuple[Unit, ...]
     checkpoint: dict[str, str]
     """Digests or revisions of the checkpoint's files."""
+    companions: dict[str, dict[str, Clip]] = field(default_factory=dict)
+    """Language -> sentence -> the recording that goes with its text, for models that ask for it."""
 
     def pending(self, store: Store) -> tuple[Unit, ...]:
         """Units that are not committed yet."""
@@ -93,9 +98,10 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         recordings=study.corpus.recordings,
         seed=study.seed,
     )
+    selection = spoken(selection, study.model, study.corpus.languages)
     chosen = (u for items in selection.items.values() for u in items)
     confounds.check(study.confounds, (), known=confounds.known(chosen))
-    selection, contents = _identify(selection, study.jobs, events)
+    selection, contents, beside = _identify(selection, study, events)
     model = {**study.model.identity(), "checkpoint": fingerprint}
     units = []
     for (language, modality), items in selection.items.items():
@@ -115,7 +121,7 @@ def plan(study: Study, events: Events | None = None) -> Plan:
     pairs = tuple(
         p for p in layout.pairs if p.text in names_of["text"] and p.speech in names_of["speech"]
     )
-    planned = Plan(study, selection, layout, taps, pairs, tuple(units), fingerprint)
+    planned = Plan(study, selection, layout, taps, pairs, tuple(units), fingerprint, beside)
     if not any(True for a in study.analyses for _ in a.comparisons(_contents(planned))):
         raise CorpusError(
             f"{corpus.name}: the analyses have nothing to compare. They need two languages, or "
@@ -136,24 +142,39 @@ def _contents(planned: Plan) -> Contents:
     return Contents({k: tuple(v) for k, v in speakers.items()}, taps, planned.pairs, speakers)
 
 
+Identities = dict[tuple[str, Modality], list[list[str]]]
+
+
 def _identify(
-    selection: Selection, jobs: int, events: Events
-) -> tuple[Selection, dict[tuple[str, Modality], list[list[str]]]]:
+    selection: Selection, study: Study, events: Events
+) -> tuple[Selection, Identities, dict[str, dict[str, Clip]]]:
     """Digest the content of every input; drop recordings that cannot be read or are there twice."""
-    contents: dict[tuple[str, Modality], list[list[str]]] = {}
+    contents: Identities = {}
     items: dict[tuple[str, Modality], tuple[Utterance, ...]] = {}
+    beside: dict[str, dict[str, Clip]] = {}
     dropped: list[Dropped] = []
+    rule = study.model.companion()
     total = sum(len(v) for v in selection.items.values())
     with (
         task(events, "check inputs", total, "input"),
-        ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
+        ThreadPoolExecutor(study.jobs or os.cpu_count()) as pool,
     ):
         for key, utterances in selection.items.items():
-            found = list(pool.map(lambda u, m=key[1]: _content(u, m), utterances))
+            language, modality = key
+            with_text: dict[str, str | ItemError] | None = None
+            if modality == "text" and rule != "none":
+                clips = own_clips(selection.items, language)
+                digests = dict(zip(clips, pool.map(_clip, clips.values()), strict=True))
+                readable = {s: c for s, c in clips.items() if isinstance(digests[s], str)}
+                chosen = companions(selection.items, language, rule, readable, study.seed)
+                with_text = {s: digests[s] for s in clips if isinstance(digests[s], ItemError)}
+                with_text |= dict(zip(chosen, pool.map(_clip, chosen.values()), strict=True))
+                beside[language] = chosen
+            found = list(pool.map(lambda u, m=modality, w=with_text: _content(u, m, w), utterances))
             ids = [u.sentence for u in utterances]
             good, bad = _usable(ids, found)
             for i, reason in explained(bad, ids).items():
-                dropped.append(Dropped(key[0], ids[i], key[1], reason, utterances[i].origin))
+                dropped.append(Dropped(language, ids[i], modality, reason, utterances[i].origin))
             firsts = {ids[i]: utterances[i] for i in reversed(good)}
             if len(firsts) >= MIN_SENTENCES:
                 contents[key] = [[ids[i], str(found[i])] for i in good]
@@ -161,11 +182,11 @@ def _identify(
             else:
                 few = f"{len(firsts)} usable sentences are too few, {MIN_SENTENCES} are needed"
                 dropped += [
-                    Dropped(key[0], s, key[1], few, firsts[s].origin)
+                    Dropped(language, s, modality, few, firsts[s].origin)
                     for s in dict.fromkeys(ids)
                     if s in firsts
                 ]
-            events.advance("check inputs", len(utterances), f"{key[0]} {key[1]}")
+            events.advance("check inputs", len(utterances), f"{language} {modality}")
     if len(items) < 2:
         first = f"; the first: {dropped[0].reason}" if dropped else ""
         left = " ".join(next(iter(items))) if items else "nothing"
@@ -174,7 +195,7 @@ def _identify(
             f"languages and modalities{first}. `isogloss corpus show` has all reasons"
         )
     selection = replace(selection, items=items, dropped=(*selection.dropped, *dropped))
-    return selection, contents
+    return selection, contents, beside
 
 
 def _usable(ids: list[str], contents: list[str | ItemError]) -> tuple[list[int], dict[int, str]]:
@@ -194,10 +215,21 @@ def _usable(ids: list[str], contents: list[str | ItemError]) -> tuple[list[int],
     return arranged(ids, good), bad
 
 
-def _content(utterance: Utterance, modality: Modality) -> str | ItemError:
-    if modality == "text":
+def _content(
+    utterance: Utterance, modality: Modality, beside: Mapping[str, str | ItemError] | None
+) -> str | ItemError:
+    if modality == "speech":
+        return _clip(utterance.clip) if utterance.clip else ""
+    if beside is None:
         return utterance.text or ""
+    heard = beside.get(utterance.sentence)
+    if heard is None:
+        return ItemError("there is no recording to go with the text, as this model needs one")
+    return heard if isinstance(heard, ItemError) else f"{utterance.text or ''}\0{heard}"
+
+
+def _clip(clip: Clip) -> str | ItemError:
     try:
-        return utterance.clip.identity() if utterance.clip else ""
+        return clip.identity()
     except ItemError as error:
         return error

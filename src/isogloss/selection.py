@@ -8,7 +8,7 @@ from itertools import combinations
 
 from isogloss.corpora.base import MODALITIES, Corpus, Dropped, Modality, Selection, Utterance
 from isogloss.errors import CorpusError, ItemError, StudyError, choices
-from isogloss.languages import language
+from isogloss.languages import language, resolve
 from isogloss.takes import arranged, choose, has
 
 Items = dict[tuple[str, Modality], tuple[Utterance, ...]]
@@ -101,8 +101,9 @@ def select(
             reason = next((d.reason for d in dropped if d.language == code), none)
             empty.append(f"{code}: left out ({reason})")
     _check(items, corpus.name, modalities, empty)
-    notes = _counts(f"Further recordings, up to {recordings} of a sentence in all", used_more)
-    if recordings > 1 and not notes and "speech" in modalities:
+    notes = _outside(corpus, languages)
+    notes += _counts(f"Further recordings, up to {recordings} of a sentence in all", used_more)
+    if recordings > 1 and not +used_more and "speech" in modalities:
         notes = [f"No sentence has a second recording; up to {recordings} were asked for"]
     notes += _counts("Further utterances that were not chosen", unused)
     notes += _lacking(items, modalities)
@@ -157,14 +158,24 @@ def _languages(corpus: Corpus, codes: Sequence[str]) -> tuple[str, ...]:
     spoken = {u.language for u in corpus.utterances}
     if not codes:
         return tuple(sorted(spoken))
-    found = tuple(dict.fromkeys(language(code).code for code in codes))
-    absent = [c for c in found if c not in spoken | {d.language for d in corpus.dropped}]
-    if absent:
+    asked = resolve(codes)
+    present = spoken | {d.language for d in corpus.dropped}
+    absent = [c for c, group in asked.items() if c not in present and not group]
+    found = tuple(c for c in asked if c in present)
+    if absent or not found:
+        absent = absent or list(asked)
         names = " and ".join(f"{c} ({language(c).name})" for c in absent)
         raise CorpusError(
             f"the corpus {corpus.name} has no {names}; it has {choices(sorted(spoken), 40)}"
         )
     return found
+
+
+def _outside(corpus: Corpus, codes: Sequence[str]) -> list[str]:
+    """Name the languages of a set that the corpus lacks."""
+    present = {u.language for u in corpus.utterances} | {d.language for d in corpus.dropped}
+    lacking = [c for c, group in resolve(codes).items() if group and c not in present]
+    return [f"Not in the corpus: {', '.join(lacking)}"] if lacking else []
 
 
 def _check(items: Items, corpus: str, modalities: Sequence[Modality], empty: Sequence[str]) -> None:

@@ -182,7 +182,7 @@ def test_pickle_that_runs_code_is_refused(damaged, pair, tmp_path):
     folder = damaged("bert")
     (folder / "model.safetensors").unlink()
     torch.save({"bert.encoder.layer.0.x": Evil()}, folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="holds more than weights"):
         pair(text=str(folder)).load(device="cpu").tower("text")
     assert not (tmp_path / "ran").exists()
 
@@ -282,9 +282,9 @@ def test_folder_that_is_no_checkpoint(tmp_path):
         ('{"model_type": "seamless_m4t_v2", "hidden_size": 0}', '"hidden_size".*not 0'),
         ('{"model_type": "seamless_m4t_v2", "hidden_size": 8}', '"encoder_layers".*not None'),
         ('{"model_type": "seamless_m4t_v2", "add_adapter": false}', "must have a length adaptor"),
-        ('{"model_type": "seamless_m4t"}', 'is a "seamless_m4t" model.*Version 1'),
+        ('{"model_type": "seamless_m4t"}', '"hidden_size".*not None'),
         ('{"model_type": "whisper"}', 'Use the family "towers" for it, as its speech encoder'),
-        ('{"model_type": "llama"}', 'is a "llama" model, not SeamlessM4T v2'),
+        ('{"model_type": "llama"}', 'is a "llama" model, not SeamlessM4T '),
     ],
 )
 def test_wrong_configuration(text, message, tmp_path):

@@ -144,8 +144,8 @@ class CorpusSource(Settings, ABC):
     languages: Names = setting(
         (),
         role="scope",
-        help="Languages to use, ISO 639-3 or any code of FLEURS, FLORES-200 or Whisper; "
-        "all of the corpus if left out.",
+        help="Languages to use, ISO 639-3 or any code of FLEURS, FLORES-200 or Whisper, or the "
+        "sets study and study_sonar; all of the corpus if left out.",
     )
     modalities: Annotated[tuple[Modality, ...], BeforeValidator(split_names)] = setting(
         MODALITIES, role="scope", help="text, speech, or both."

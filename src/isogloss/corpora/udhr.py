@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any, ClassVar, Literal
 
 from isogloss.corpora.base import Corpus, CorpusInfo, CorpusSource, Dropped, Utterance
-from isogloss.languages import Language, language
+from isogloss.languages import Language, language, resolve
 from isogloss.settings import setting
 from isogloss.synthesis import SynthesisedClip, engine_version
 
@@ -65,7 +65,7 @@ class Udhr(CorpusSource):
             StudyError: ``languages`` names an unknown language.
             IsoglossError: espeak-ng cannot be started.
         """
-        wanted = {language(code).code for code in self.languages}
+        wanted = set(resolve(self.languages))
         speech = "speech" in self.modalities
         notes = ["63 sentences are few: similarity scores have a high floor of chance."]
         if speech:

@@ -187,6 +187,20 @@ def find(name: str, revision: str | None = None) -> Checkpoint:
     return HubCheckpoint(name, revision)
 
 
+def hub_files(name: str, revision: str | None = None) -> frozenset[str]:
+    """Names of all files of a repository on the hub, or of those in the cache without the hub.
+
+    Raises:
+        ModelError: It does not exist or cannot be reached.
+    """
+    commit, files = _hub_commit(name, revision)
+    if files is not None:
+        return files
+    path = _cached_file(name, CONFIG, commit)
+    assert path is not None  # noqa: S101  # this is how the commit was found
+    return frozenset(str(p.relative_to(path.parent)) for p in path.parent.rglob("*"))
+
+
 def _hub() -> Any:
     try:
         import huggingface_hub

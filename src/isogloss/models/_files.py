@@ -85,10 +85,14 @@ def content_digest(folder: Path) -> str:
     """
     total = hashlib.sha256()
     for path in checkpoint_files(folder):
-        found = path.stat()
-        digest = _file_digest(path, found.st_size, found.st_mtime_ns, found.st_ino)
-        total.update(f"{path.name}\0{digest}\n".encode())
+        total.update(f"{path.name}\0{file_digest(path)}\n".encode())
     return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read once as long as it stays as it is."""
+    found = path.stat()
+    return _file_digest(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @cache

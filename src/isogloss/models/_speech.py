@@ -18,7 +18,7 @@ from isogloss.models._checkpoint import Checkpoint
 from isogloss.models._files import read_json
 from isogloss.models._tower import Collated, EncoderTower, Samples
 from isogloss.models._weights import model_class, quiet
-from isogloss.models.base import Features
+from isogloss.models.base import Features, Heard
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,13 +93,13 @@ class SpeechTower(EncoderTower):
         super().__init__(module, **arguments)
         self._source = source
 
-    def features(self, item: str | Samples, language: Language) -> Features:
+    def features(self, item: str | Samples | Heard, language: Language) -> Features:
         """Turn 16 kHz mono samples into the encoder's input; the language plays no part.
 
         Raises:
             ItemError: The recording is too short or too long, or holds NaN or infinity.
         """
-        if isinstance(item, str):
+        if not isinstance(item, np.ndarray):
             raise TypeError("the speech encoder takes samples")
         samples = np.ascontiguousarray(item, np.float32)
         if not np.isfinite(samples).all():

@@ -14,7 +14,7 @@ from isogloss.corpora.base import Modality
 from isogloss.errors import ItemError, ModelError
 from isogloss.languages import Language
 from isogloss.models._tokens import Tokeniser, mostly_unknown
-from isogloss.models.base import Adapter, Features, Tap, Tower
+from isogloss.models.base import Adapter, Features, Heard, Tap, Tower
 from isogloss.pooling import Recorder, TapSpec
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class TextTower(EncoderTower):
         self._limit, self._pad = limit, pad
         self._unknown = tokeniser.unknown()
 
-    def features(self, item: str | Samples, language: Language) -> Features:
+    def features(self, item: str | Samples | Heard, language: Language) -> Features:
         """Tokenise one text.
 
         Raises:
@@ -208,8 +208,8 @@ class EncoderAdapter(Adapter):
         self._towers: dict[Modality, Tower] = {}
         self._lock = threading.Lock()
 
-    def tower(self, modality: Modality) -> Tower:
-        """Load (once) and return the encoder of a modality."""
+    def tower(self, modality: Modality, language: Language | None = None) -> Tower:
+        """Load (once) and return the encoder of a modality, one for all languages."""
         with self._lock:
             if modality not in self._towers:
                 self._towers[modality] = self._builders[modality]()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from isogloss.errors import MissingExtraError, ModelError, choices
 from isogloss.models._checkpoint import Checkpoint
 from isogloss.models._files import weight_files
+from isogloss.models._pickles import tensors_in
 
 if TYPE_CHECKING:
     import torch
@@ -166,6 +167,8 @@ def _read(
     """The wanted tensors under the encoder's names."""
     try:
         stored = [_Weights(path) for path in files]
+    except ModelError:
+        raise
     except Exception as error:  # safetensors and pickle each raise their own kinds
         raise ModelError(
             f"{checkpoint.name}: the weights cannot be read, so the download is incomplete or "
@@ -191,10 +194,7 @@ class _Weights:
             file = safe_open(path, framework="pt")
             self.names, self.read = list(file.keys()), file.get_tensor
         else:
-            import torch
-
-            # weights_only: a pickle from the hub must not be able to run code.
-            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            tensors = tensors_in(path)
             self.names, self.read = list(tensors), tensors.__getitem__
 
 

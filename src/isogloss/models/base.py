@@ -63,6 +63,12 @@ class ModelInfo:
     checkpoints: str
     licence: str
     reference: str
+    parameters: tuple[tuple[str, int], ...] = ()
+    """Parts that are loaded, and their parameters in the checkpoint named first."""
+    languages: str = ""
+    """Which languages it takes in each modality, in a line."""
+    taps: str = ""
+    """What can be read, in a line."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,15 @@ class Features:
     """Something done to the input that the user should know."""
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A text that is encoded together with a recording."""
+
+    text: str
+    samples: NDArray[np.float32]
+    """16 kHz mono."""
+
+
 class Tower(ABC):
     """The encoder of one modality, loaded. Its weights are never random without saying so."""
 
@@ -87,8 +102,10 @@ class Tower(ABC):
     """Largest number of items whose results do not depend on each other; None if any."""
 
     @abstractmethod
-    def features(self, item: str | NDArray[np.float32], language: Language) -> Features:
+    def features(self, item: str | NDArray[np.float32] | Heard, language: Language) -> Features:
         """Tokenise a text, or turn 16 kHz mono samples into the encoder's input. Thread-safe.
+
+        A text comes with a recording where :meth:`ModelSource.companion` asks for one.
 
         Raises:
             ItemError: This sentence cannot be used (too long, no token left, …).
@@ -106,8 +123,13 @@ class Adapter(ABC):
     """A model ready to run."""
 
     @abstractmethod
-    def tower(self, modality: Modality) -> Tower:
+    def tower(self, modality: Modality, language: Language | None = None) -> Tower:
         """Load (once) and return the encoder of a modality.
+
+        Args:
+            modality: Text or speech.
+            language: For which language; families with one encoder for all need none. A family
+                with an encoder for each language may release the one before.
 
         Raises:
             ModelError: Weights are missing or of the wrong shape.
@@ -125,6 +147,11 @@ class ModelSource(Settings, ABC):
 
     info: ClassVar[ModelInfo]
     section: ClassVar[str] = "model"
+    handles: ClassVar[frozenset[str]] = frozenset()
+    """``model_type`` of the checkpoints that this family reads whole, so that a checkpoint alone
+    names its family."""
+    swap: ClassVar[str] = "Leave it out with `languages`"
+    """What to do about a language that the model does not speak."""
     located_by: ClassVar[frozenset[str]] = frozenset({"checkpoint", "revision"})
     """Settings that only say where the checkpoint is: its content is in :meth:`fingerprint`."""
 
@@ -161,6 +188,22 @@ class ModelSource(Settings, ABC):
             MissingExtraError: torch or transformers is not installed.
             ModelError: A tap in ``taps`` does not exist.
         """
+
+    def speaks(self) -> dict[Modality, frozenset[str] | None]:
+        """ISO 639-3 codes that the model takes in each modality; None for any.
+
+        Raises:
+            ModelError: It is no checkpoint of this family.
+        """
+        return {"text": None, "speech": None}
+
+    def companion(self) -> Literal["none", "same", "other"]:
+        """Whether a text is encoded with a recording: that of its sentence, or of another one.
+
+        A causal model that is given speech and then text computes the text with the speech
+        visible. With another sentence's recording that shows how much of it comes from there.
+        """
+        return "none"
 
     def identity(self) -> dict[str, Any]:
         """JSON-able settings that change activations, beyond the content of the checkpoint."""
