@@ -10,6 +10,7 @@ import polars as pl
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.compare import compare, prune
+from isogloss.control import keep
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent, task
@@ -223,15 +224,24 @@ def load_results(folder: str | Path, *, means: bool = False) -> dict[str, pl.Dat
     return {n: read(results / "means" if means else results, n) for n in there or names}
 
 
-def write_report(output: str | Path, events: Events | None = None) -> Path:
+def write_report(
+    output: str | Path, events: Events | None = None, *, control: str | Path | None = None
+) -> Path:
     """Draw the figures of a run and write its HTML report from the tables on disk.
+
+    Args:
+        output: Output folder of the run.
+        events: Receives progress.
+        control: Output folder of its control, see :mod:`isogloss.control`: of the same model, with
+            every text encoded after another sentence's recording. It is kept beside the run, and
+            later reports have it too.
 
     Returns:
         The path of the report.
 
     Raises:
         MissingExtraError: The ``report`` extra is not installed.
-        IsoglossError: The folder holds no run or no results.
+        IsoglossError: The folder holds no run or no results, or the control is none.
     """
     from isogloss.figures import save
     from isogloss.report import write as write_html
@@ -240,6 +250,8 @@ def write_report(output: str | Path, events: Events | None = None) -> Path:
 
     events = events or Silent()
     described = Run.read(Path(output))
+    if control is not None:
+        keep(described, Path(control))
     if outdated(described.folder):
         events.warn(
             "the sensitivity table is left out: the run has changed since; run "

@@ -56,6 +56,7 @@ class Run:
                 "checkpoint": plan.checkpoint,
                 "untrained": layout.untrained,
                 "notes": list(layout.notes),
+                "companion": plan.study.model.companion(),
             },
             corpus={
                 "name": corpus.name,
@@ -124,7 +125,8 @@ class Run:
             return
         if before._work() == self._work():
             return
-        made = ("results/*.*", "results/means/*.*", "sensitivity/*", "figures/*", "report.html")
+        tables = ("results/*.*", "results/means/*.*", "sensitivity/*", "control/*")
+        made = (*tables, "figures/*", "report.html")
         for pattern in made:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)

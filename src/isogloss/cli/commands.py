@@ -179,10 +179,18 @@ def status(
     return 1 if failed else 0
 
 
-def report(folder: Folder = _DEFAULT, /) -> int:
+def report(
+    folder: Folder = _DEFAULT,
+    /,
+    *,
+    control: Annotated[
+        Path | None,
+        Parameter(help="Output folder of a run of the same model with mismatched recordings."),
+    ] = None,
+) -> int:
     """Draw the figures and write the report anew from the scores that are stored."""
     with display() as events:
-        path = api.write_report(folder, events)
+        path = api.write_report(folder, events, control=control)
     print(f"report: {path}")
     return 0
 

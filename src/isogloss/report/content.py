@@ -10,6 +10,10 @@ import polars as pl
 from isogloss import __version__, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Summary
+from isogloss.control import Control, kept
+from isogloss.control.figure import QUESTION
+from isogloss.control.figure import charts as control_charts
+from isogloss.control.figure import findings as control_findings
 from isogloss.corpora.base import grouped
 from isogloss.errors import choices
 from isogloss.languages import languages
@@ -45,6 +49,9 @@ def content(run: Run, tables: dict[str, pl.DataFrame], means: dict[str, pl.DataF
             summary = analysis.summarise(frame, means[name].filter(measure=measure[0]))
             several = len(run.study["measures"]) > 1
             sections.append(_section(run, analysis, str(measure[0]), summary, several))
+    beside = kept(run)
+    if beside is not None:
+        sections.append(_beside(run, pl.concat(list(means.values())), beside))
     varied = read_table(run.folder)
     if varied is not None:
         sections.append(_varied(run, varied))
@@ -63,6 +70,15 @@ def content(run: Run, tables: dict[str, pl.DataFrame], means: dict[str, pl.DataF
             for what, found in (("", tables), ("-means", means))
             for name, frame in found.items()
         ),
+    )
+
+
+def _beside(run: Run, means: pl.DataFrame, control: Control) -> Section:
+    figures = control_charts(means, control.means)
+    return Section(
+        title="Control",
+        text="\n\n".join([QUESTION, *control_findings(means, control.means)]),
+        charts=tuple(replace(c, notes=(*c.notes, *_marks(run))) for c in figures),
     )
 
 

@@ -1,0 +1,98 @@
+"""The control of a run in which texts were encoded together with speech.
+
+In a causal model the text comes after the speech and is computed with it in view. A second run, in
+which every text follows another sentence's recording, shows how much of the similarity came in
+that way. What is needed of it is copied beside the run, so that the report stays whole when the
+control is moved or deleted.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isogloss import atomic, specs
+from isogloss.analyses import ANALYSES
+from isogloss.errors import IsoglossError
+from isogloss.results import parquet, read
+from isogloss.runs import Run
+from isogloss.store import read_json
+
+__all__ = ["Control", "keep", "kept"]
+
+FOLDER = "control"
+SAME, OTHER = "same", "other"
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a run is set beside."""
+
+    means: pl.DataFrame
+    """Means over languages, with the columns of ``results.MEANS``."""
+    origin: str
+    """The folder of the control when it was set beside the run."""
+
+
+def keep(run: Run, folder: Path) -> None:
+    """Set a control beside a run.
+
+    Args:
+        run: Texts were encoded with the recording of their own sentence.
+        folder: Output folder of a run of the same model with another sentence's recording.
+
+    Raises:
+        IsoglossError: There is no such run, it has no results, it is no control, or it is one of
+            another model or corpus.
+    """
+    other = Run.read(folder)
+    for described, wanted, should in (
+        (run, SAME, "with the recording of its own sentence"),
+        (other, OTHER, "with the recording of another sentence"),
+    ):
+        if described.model.get("companion", "none") != wanted:
+            raise IsoglossError(
+                f"{described.folder}: each text must have been encoded {should}, but "
+                f"{_COMPANION[described.model.get('companion', 'none')]}. Give the joint run and, "
+                "as its control, the mismatched one"
+            )
+    for part, name in (("model", "title"), ("model", "checkpoint"), ("corpus", "name")):
+        mine, its = getattr(run, part)[name], getattr(other, part)[name]
+        if mine != its:
+            raise IsoglossError(
+                f"{folder} is no control of {run.folder}: the {part} has another {name} "
+                f"({_short(its)} instead of {_short(mine)})"
+            )
+    found = [read(folder / "results" / "means", name) for name in _analyses(other)]
+    if not found:
+        raise IsoglossError(f"{folder} has no results yet; `isogloss run` makes them")
+    path = run.folder / FOLDER / "means.parquet"
+    atomic.write_bytes(path, parquet(pl.concat(found)))
+    atomic.write_json(path.with_name("control.json"), {"folder": str(folder), "made": other.made})
+
+
+def kept(run: Run) -> Control | None:
+    """The control that was set beside a run, or None if there is none."""
+    path = run.folder / FOLDER / "means.parquet"
+    record = path.with_name("control.json")
+    if not path.exists() or not record.exists():
+        return None
+    return Control(pl.read_parquet(path), str(read_json(record)["folder"]))
+
+
+_COMPANION = {
+    "none": "they were encoded alone",
+    SAME: "they had that of their own",
+    OTHER: "they had that of another",
+}
+
+
+def _analyses(run: Run) -> list[str]:
+    names = [ANALYSES.name_of(type(specs.parse(ANALYSES, a))) for a in run.study["analyses"]]
+    return [n for n in names if (run.folder / "results" / "means" / f"{n}.parquet").exists()]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,102 @@
+"""Figures and sentences that set a run beside its control."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from isogloss.analyses._curves import shown, x_axis, y_axis
+from isogloss.charts import Chart, Line, Panel
+from isogloss.results import PLAIN
+from isogloss.settings import digest
+
+OWN, CONTROL = "with the sentence's own recording", "control: with another sentence's recording"
+
+QUESTION = "How much of it did the texts take from the speech before them?"
+
+
+def charts(means: pl.DataFrame, control: pl.DataFrame) -> Iterator[Chart]:
+    """One figure for each analysis and measure that both have over several taps.
+
+    Args:
+        means: Means of the run, as in ``results.MEANS``.
+        control: Those of its control.
+    """
+    several = means["measure"].n_unique() > 1
+    for analysis, measure, mine, its in _shared(means, control):
+        calibrated = not mine["calibrated"].is_nan().all()
+        panels = []
+        for (group,), rows in mine.group_by("group", maintain_order=True):
+            beside = its.filter(group=group)
+            if rows["position"].n_unique() > 1 and beside.height:
+                panels.append(_panel(str(group), measure, rows, beside, calibrated))
+        if panels:
+            yield Chart(
+                f"control_{analysis}" + (f"-{digest(measure)[:6]}" if several else ""),
+                f"{analysis.replace('_', ' ')}: own and other recordings"
+                + (f" ({measure})" if several else ""),
+                f"Mean {'calibrated similarity' if calibrated else 'similarity'} ({measure}) where "
+                "each text was encoded after the recording of its own sentence, and in the control "
+                "after that of another one. Bands, where there are any, are 95 % intervals of the "
+                "mean by a jackknife over languages. What lies between the two curves came from "
+                "the speech that the text could see.",
+                tuple(panels),
+            )
+
+
+def findings(means: pl.DataFrame, control: pl.DataFrame) -> list[str]:
+    """What the control says at the last tap, one sentence for each kind of comparison."""
+    found = []
+    for analysis, measure, mine, its in _shared(means, control):
+        for (group,), rows in mine.group_by("group", maintain_order=True):
+            last = rows.sort("depth", "position").row(-1, named=True)
+            beside = its.filter(group=group, position=last["position"], label=last["label"])
+            if beside.is_empty():
+                continue
+            value = "score" if last["calibrated"] != last["calibrated"] else "calibrated"
+            found.append(
+                f"{analysis.replace('_', ' ')}, {group}, at {last['label']} ({measure}): "
+                f"{value} {shown(last[value])} with the sentence's own recording, "
+                f"{shown(beside[value][0])} in the control."
+            )
+    return found
+
+
+def _shared(
+    means: pl.DataFrame, control: pl.DataFrame
+) -> Iterator[tuple[str, str, pl.DataFrame, pl.DataFrame]]:
+    plain, other = means.filter(control=PLAIN), control.filter(control=PLAIN)
+    for (analysis, measure), mine in plain.group_by("analysis", "measure", maintain_order=True):
+        its = other.filter(analysis=analysis, measure=measure)
+        if its.height:
+            yield str(analysis), str(measure), mine, its
+
+
+def _panel(
+    group: str, measure: str, mine: pl.DataFrame, its: pl.DataFrame, calibrated: bool
+) -> Panel:
+    axis = x_axis(mine)
+    lines = []
+    for i, (name, rows) in enumerate(((OWN, mine), (CONTROL, its))):
+        ordered = rows.sort("depth", "position")
+        value, low, high = (
+            ("calibrated", "calibrated_low", "calibrated_high")
+            if calibrated
+            else ("score", "low", "high")
+        )
+        known = not ordered[low].is_nan().all()
+        lines.append(
+            Line(
+                name,
+                tuple(ordered["label" if axis.categories else "depth"]),
+                tuple(ordered[value]),
+                tuple(ordered[low]) if known else None,
+                tuple(ordered[high]) if known else None,
+                tuple(
+                    f"{r['label']}, {name}\n{value} {shown(r[value])}, chance {shown(r['null'])}\n"
+                    f"{r['languages']} languages, N {r['n']}"
+                    for r in ordered.iter_rows(named=True)
+                ),
+                colour=i,
+            )
+        )
+    return Panel(group, axis, y_axis(measure, calibrated), tuple(lines))
