@@ -31,13 +31,15 @@ def test_unknown_languages_get_the_nearest():
 
 
 def test_sets_of_languages():
-    found = resolve(["study_sonar", "de_de"])
+    found = resolve(["paper-sonar", "de_de"])
     assert len(found) == 30
     assert found["deu"] == ""
-    assert found["eng"] == "study_sonar"
-    both = set(resolve(["study"])) & set(resolve(["study_sonar"]))
-    assert len(resolve(["study"])) == 30
-    assert len(both) == 24
-    assert all(languages()[code].sonar_speech for code in resolve(["study_sonar"]))
-    with pytest.raises(StudyError, match='did you mean "study_sonar"'):
-        resolve(["study-sonar"])
+    assert found["eng"] == "paper-sonar"
+    assert all(languages()[code].sonar_speech for code in found)
+    seamless, common = resolve(["paper-seamless"]), resolve(["paper-common"])
+    assert list(seamless) == list(resolve(["paper-salmonn"]))
+    assert len(seamless) == 30
+    assert set(common) == set(seamless) & set(found)
+    assert len(common) == 24
+    with pytest.raises(StudyError, match='did you mean "paper-sonar"'):
+        resolve(["paper_sonar"])

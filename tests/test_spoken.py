@@ -14,7 +14,7 @@ class Clip:
 class Choosy(Seamless):
     """Hears two languages and reads all."""
 
-    swap = "Use `languages: study_sonar`"
+    swap = "Use `languages: paper-sonar`"
 
     def speaks(self):
         return {"text": None, "speech": frozenset({"deu", "eng"})}
@@ -35,7 +35,7 @@ def test_what_the_corpus_merely_has_is_left_out_and_named(selection):
     assert "does not know this language" in found.dropped[0].reason
 
 
-@pytest.mark.parametrize("names", [["am_et", "deu"], ["study"]])
+@pytest.mark.parametrize("names", [["am_et", "deu"], ["paper-seamless"]])
 def test_what_was_asked_for_is_refused_with_what_to_do(selection, names):
     with pytest.raises(ModelError, match=r"does not know Amharic \(amh\) as speech\. Use `lang"):
         spoken(selection, Choosy(checkpoint="tiny"), names)

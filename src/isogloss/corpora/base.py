@@ -145,7 +145,8 @@ class CorpusSource(Settings, ABC):
         (),
         role="scope",
         help="Languages to use, ISO 639-3 or any code of FLEURS, FLORES-200 or Whisper, or the "
-        "sets study and study_sonar; all of the corpus if left out.",
+        "sets paper-seamless, paper-salmonn, paper-sonar and paper-common; all of the corpus if "
+        "left out.",
     )
     modalities: Annotated[tuple[Modality, ...], BeforeValidator(split_names)] = setting(
         MODALITIES, role="scope", help="text, speech, or both."
