@@ -99,16 +99,19 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         seed=study.seed,
     )
     selection = spoken(selection, study.model, study.corpus.languages)
+    own = {(code, m): study.model.fingerprint_of(m, code) for code, m in selection.items}
     chosen = (u for items in selection.items.values() for u in items)
     confounds.check(study.confounds, (), known=confounds.known(chosen))
     selection, contents, beside = _identify(selection, study, events)
-    model = {**study.model.identity(), "checkpoint": fingerprint}
     units = []
     for (language, modality), items in selection.items.items():
         names = tuple(t.name for t in taps[modality])
+        content = {**fingerprint, **own[language, modality]}
+        model = {**study.model.identity(), "checkpoint": content}
+        own = study.model.fingerprint_of(modality, language)
         identity: dict[str, Any] = {
             "format": FORMAT,
-            "model": model,
+            "model": {**model, "own checkpoint": own} if own else model,
             "language": language,
             "modality": modality,
             "taps": names,

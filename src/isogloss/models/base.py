@@ -177,6 +177,29 @@ class ModelSource(Settings, ABC):
     def fingerprint(self) -> dict[str, str]:
         """Digests or hub revisions that name the content of the checkpoint's files."""
 
+    def fingerprint_of(self, modality: Modality, language: str) -> dict[str, str]:
+        """Names the content that one language's encoder alone is made of, beyond the above.
+
+        For families with a checkpoint per language, so that a language can be added to a run
+        without making the others again.
+
+        Args:
+            modality: Text or speech.
+            language: ISO 639-3 code.
+
+        Raises:
+            ModelError: The language's checkpoint is not there.
+        """
+        return {}
+
+    def fingerprint_of(self, modality: Modality, language: str) -> dict[str, str]:
+        """What names the content of files that only one language in one modality uses.
+
+        Raises:
+            ModelError: They are not there.
+        """
+        return {}
+
     @abstractmethod
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; towers load their weights when first asked for.
