@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("pair", "null", "measures", "batched", "roofline", "memory", "study")
+NAMES = (
+    "pair", "null", "measures", "batched", "roofline", "memory", "study", "extraction", "precision",
+)  # fmt: skip
 
 
 def main():

@@ -127,7 +127,10 @@ def _make(plan: Plan, store: Store, unit: Unit, tower: Tower, device: str, event
         "model": {
             "family": plan.study.model.family,
             "title": plan.study.model.title(),
-            "checkpoint": plan.checkpoint,
+            "checkpoint": {
+                **plan.checkpoint,
+                **plan.study.model.fingerprint_of(unit.modality, unit.language),
+            },
             "dtype": plan.study.model.dtype,
             "untrained": plan.layout.untrained,
         },

@@ -108,10 +108,9 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         names = tuple(t.name for t in taps[modality])
         content = {**fingerprint, **own[language, modality]}
         model = {**study.model.identity(), "checkpoint": content}
-        own = study.model.fingerprint_of(modality, language)
         identity: dict[str, Any] = {
             "format": FORMAT,
-            "model": {**model, "own checkpoint": own} if own else model,
+            "model": model,
             "language": language,
             "modality": modality,
             "taps": names,

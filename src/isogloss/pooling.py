@@ -30,6 +30,9 @@ class TapSpec:
     """Read what the module's call gets (its first argument, or ``hidden_states``), or returns."""
     length: str = "time"
     """Which of the masks given to :meth:`Recorder.pooling` belongs to this tap."""
+    packed: bool = False
+    """Whether its activations may come as one row of time steps (steps × features): all items one
+    after the other, either with their padding or without the steps that do not count."""
 
 
 class Recorder:
@@ -65,7 +68,8 @@ class Recorder:
 
         Raises:
             TapError: A tap did not run exactly once, its activation is not (batch × time ×
-                features) with the time of its mask, or an item has no time step that counts.
+                features) with the time of its mask, nor a packed one with as many rows as the mask
+                has steps, or an item has no time step that counts.
         """
         lengths = {key: _Mask.of(key, mask) for key, mask in masks.items()}
         pooled: dict[str, Tensor] = {}
@@ -87,6 +91,8 @@ class _Mask:
 
     shape: tuple[int, ...]
     """(batch, time)."""
+    steps: "Tensor"
+    """(batch × time), True where a step counts."""
     counts: "Tensor"
     """(batch × 1): how many time steps each item has."""
     padding: "Tensor | None"
@@ -99,7 +105,18 @@ class _Mask:
         if not bool((counts > 0).all()):
             raise TapError(f'the mask "{key}" leaves an item without a single time step')
         padding = None if bool(mask.all()) else ~mask.unsqueeze(-1)
-        return cls(shape=tuple(mask.shape), counts=counts, padding=padding)
+        return cls(shape=tuple(mask.shape), steps=mask, counts=counts, padding=padding)
+
+    def unpacked(self, activation: "Tensor") -> "Tensor":
+        """Turn (steps × features) into (batch × time × features); unchanged if nothing fits."""
+        rows, width = activation.shape
+        if rows == self.steps.numel():
+            return activation.reshape(*self.shape, width)
+        if rows == int(self.counts.sum()):
+            whole = activation.new_zeros(*self.shape, width)
+            whole[self.steps] = activation
+            return whole
+        return activation
 
     def average(self, activation: "Tensor") -> "Tensor":
         import torch
@@ -131,6 +148,8 @@ def _checked(tap: TapSpec, activation: Any, mask: _Mask) -> "Tensor":
 
     if isinstance(activation, (tuple, list)) and activation:
         activation = activation[0]
+    if tap.packed and isinstance(activation, torch.Tensor) and activation.dim() == 2:
+        activation = mask.unpacked(activation)
     if not isinstance(activation, torch.Tensor) or activation.dim() != 3:
         found = getattr(activation, "shape", type(activation).__name__)
         raise TapError(f'tap "{tap.name}" must be batch × time × features, but is {found}')

@@ -262,6 +262,39 @@ def test_encoders_of_different_depth_are_paired_by_depth(tmp_path):
     ]
 
 
+def test_another_size(tiny, tmp_path, sounds, makers, gap, german):
+    """Depths, widths and adaptor windows are those of the configuration."""
+    folder = shutil.copytree(tiny, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_size": 48, "encoder_layers": 2, "speech_encoder_layers": 3}
+    config |= {"encoder_ffn_dim": 80, "speech_encoder_intermediate_size": 40}
+    config |= {"adaptor_kernel_size": 4, "adaptor_stride": 4, "conv_depthwise_kernel_size": 5}
+    cls = model_class(MODEL)
+    torch.manual_seed(0)
+    with quiet():
+        model = cls(cls.config_class(**config)).eval()
+        model.save_pretrained(folder)
+    adapter = Seamless(checkpoint=str(folder)).load(device="cpu")
+    text, speech = adapter.tower("text"), adapter.tower("speech")
+    batch = [speech.features(sounds(s, seed=4), german) for s in (0.7, 0.82, 1.5)]
+    together = speech.encode(batch)
+    assert list(together) == ["in", "1", "2", "3", "len"]
+    for row, item in enumerate(batch):
+        frames = torch.tensor(item.values["input_features"][None])
+        with torch.no_grad():
+            found = model.speech_encoder(frames, output_hidden_states=True)
+        wanted = [*found.hidden_states[:3], found.last_hidden_state]
+        for name, value in zip(["in", "1", "2", "len"], wanted, strict=True):
+            assert gap(together[name][row], value[0].mean(0).numpy()) < LIMIT
+    item = text.features(makers.texts["deu"][0], german)
+    with torch.no_grad():
+        hidden = model.text_encoder(
+            torch.tensor(item.values["input_ids"][None]), output_hidden_states=True
+        ).hidden_states
+    for value, wanted in zip(text.encode([item]).values(), hidden, strict=True):
+        assert gap(value, wanted[0].mean(0).numpy()) < LIMIT
+
+
 @pytest.mark.parametrize("taps", ["paper", ("len",)])
 def test_chosen_taps(taps, tiny, sounds, german):
     adapter = Seamless(checkpoint=str(tiny), taps=taps).load(device="cpu")

@@ -38,6 +38,7 @@ for _name, _where, _help in (
     ("sensitivity", "sensitivity:sensitivity", "Show how the conclusion moves with the choices."),
     ("verify", "commands:verify", "Check every stored file against its record."),
     ("conformance", "conformance:conformance", "Test an implementation of a measure."),
+    ("check-model", "check_model:check_model", "Check that a model is read as it should be."),
     ("init", "commands:init", "Write a study file with every setting, commented."),
     ("list", "listings:everything", "List all parts with their licences."),
     ("models", "listings:models", "List the model families."),

@@ -1,4 +1,4 @@
-"""The speech encoder of SeamlessM4T v2 with its length adaptor kept free of padding."""
+"""The speech encoders of SeamlessM4T with their length adaptor kept free of padding."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

@@ -224,8 +224,9 @@ def architecture(checkpoint: Checkpoint, modality: Modality) -> Architecture:
 
 def other_family(kind: str) -> str:
     """A sentence that names the family for a ``model_type``, or nothing."""
-    if kind == "seamless_m4t_v2":
+    if kind in ("seamless_m4t", "seamless_m4t_v2"):
         return ' Use the family "seamless" for it'
     if kind in ARCHITECTURES:
-        return f' Use the family "towers" for it, as its {ARCHITECTURES[kind].modality} encoder'
+        also = ', or "whisper" for encoder and decoder' if kind == "whisper" else ""
+        return f' Use the family "towers" for it, as its {ARCHITECTURES[kind].modality} encoder' + also
     return ""

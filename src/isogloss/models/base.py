@@ -192,14 +192,6 @@ class ModelSource(Settings, ABC):
         """
         return {}
 
-    def fingerprint_of(self, modality: Modality, language: str) -> dict[str, str]:
-        """What names the content of files that only one language in one modality uses.
-
-        Raises:
-            ModelError: They are not there.
-        """
-        return {}
-
     @abstractmethod
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; towers load their weights when first asked for.

@@ -1,7 +1,8 @@
-"""SeamlessM4T v2: one text encoder and one speech encoder that meet in a shared decoder.
+"""SeamlessM4T, v1 and v2: a text encoder and a speech encoder that meet in a shared decoder.
 
-The study's first model (appendix B.1). Only the two encoders are loaded, 1.4 of 2.3 billion
-parameters.
+v2 is the study's first model (appendix B.1). Only the two encoders are loaded, of v2 1.4 of 2.3
+billion parameters. The speech encoder of v1 is another one: relative positions as in
+Transformer-XL, and batch norm (with the statistics of training) inside its convolutions.
 """
 
 from functools import partial
@@ -32,21 +33,26 @@ if TYPE_CHECKING:
 
 TINY = "tiny"
 ADAPTED = "len"
-_MODULE = "seamless_m4t_v2.modeling_seamless_m4t_v2"
+_CLASSES = {
+    "seamless_m4t_v2": "seamless_m4t_v2.modeling_seamless_m4t_v2:SeamlessM4Tv2",
+    "seamless_m4t": "seamless_m4t.modeling_seamless_m4t:SeamlessM4T",
+}
+"""``model_type`` -> what the names of its classes begin with."""
 _EXTRACTOR = "seamless_m4t.feature_extraction_seamless_m4t:SeamlessM4TFeatureExtractor"
 
 
 class Seamless(ModelSource):
-    """SeamlessM4T v2, text encoder and speech encoder."""
+    """SeamlessM4T, text encoder and speech encoder."""
 
     info: ClassVar[ModelInfo] = ModelInfo(
-        title="SeamlessM4T v2",
-        checkpoints='facebook/seamless-m4t-v2-large, or "tiny" (random weights, for the demo)',
+        title="SeamlessM4T",
+        checkpoints="facebook/seamless-m4t-v2-large, facebook/hf-seamless-m4t-medium and -large "
+        '(v1), or "tiny" (random weights, for the demo)',
         licence="CC-BY-NC-4.0",
         reference="Seamless Communication et al., 2023, arXiv:2312.05187",
     )
 
-    family: Literal["seamless"] = setting("seamless", role="identity", help="SeamlessM4T v2.")
+    family: Literal["seamless"] = setting("seamless", role="identity", help="SeamlessM4T v1 or v2.")
     checkpoint: str = setting(
         "facebook/seamless-m4t-v2-large",
         role="identity",
@@ -129,17 +135,16 @@ class Seamless(ModelSource):
     def _checkpoint(self) -> Checkpoint:
         checkpoint = _tiny.planned() if self._is_tiny() else find(self.checkpoint, self.revision)
         kind = checkpoint.model_type
-        if kind != "seamless_m4t_v2":
-            version = " Version 1 has other encoders." if kind == "seamless_m4t" else ""
+        if kind not in _CLASSES:
             raise ModelError(
-                f'{self.checkpoint} is a "{kind}" model, not SeamlessM4T v2 '
-                f'("seamless_m4t_v2").{version}{other_family(kind)}'
+                f'{self.checkpoint} is a "{kind}" model, not SeamlessM4T '
+                f"({' or '.join(_CLASSES)}).{other_family(kind)}"
             )
         if not checkpoint.config.get("add_adapter", True) or (
             checkpoint.integer("num_adapter_layers", 1) != 1
         ):
             raise ModelError(
-                f"{self.checkpoint} must have a length adaptor of one layer, as SeamlessM4T v2 "
+                f"{self.checkpoint} must have a length adaptor of one layer, as SeamlessM4T "
                 "was released"
             )
         return checkpoint
@@ -170,7 +175,7 @@ class Seamless(ModelSource):
         tied = ("shared.weight", "lm_head.weight", "text_decoder.embed_tokens.weight")
         module = load_encoder(
             checkpoint,
-            f"{_MODULE}:SeamlessM4Tv2Encoder",
+            f"{_CLASSES[checkpoint.model_type]}Encoder",
             what="text encoder",
             rename=below(
                 "text_encoder.", probe="layers.0.", embeddings={"embed_tokens.weight": tied}
@@ -202,11 +207,12 @@ class Seamless(ModelSource):
 
         module = load_encoder(
             checkpoint,
-            f"{_MODULE}:SeamlessM4Tv2SpeechEncoder",
+            f"{_CLASSES[checkpoint.model_type]}SpeechEncoder",
             what="speech encoder",
             rename=below("speech_encoder.", probe="encoder.layers.0."),
             dtype=self.dtype,
             device=device,
+            unused=r"batch_norm\.num_batches_tracked$",
         )
         specs = self._layers("encoder.", checkpoint.integer("speech_encoder_layers"))
         specs[INPUT] = TapSpec(INPUT, "feature_projection")
