@@ -57,7 +57,7 @@ def keep(run: Run, folder: Path) -> None:
                 f"{_COMPANION[described.model.get('companion', 'none')]}. Give the joint run and, "
                 "as its control, the mismatched one"
             )
-    for part, name in (("model", "title"), ("model", "checkpoint"), ("corpus", "name")):
+    for part, name in (("model", "family"), ("model", "checkpoint"), ("corpus", "name")):
         mine, its = getattr(run, part)[name], getattr(other, part)[name]
         if mine != its:
             raise IsoglossError(

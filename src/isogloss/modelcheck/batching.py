@@ -5,7 +5,6 @@ window reaches padded frames, a norm over time, an attention without a mask. Suc
 the length of the item (modulo the strides) and on that of its neighbours, so many are tried.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -165,24 +164,3 @@ def _samples_per_step(bench: Bench, whole: Sample, shortest: int) -> float:
     except ItemError:
         steps = 0
     return (len(whole.item) - shortest) / steps if steps > 0 else 320.0
-
-
-def speed(bench: Bench) -> Result:
-    """Time of features and of the model for the sentences of one language, the better of two."""
-    samples = bench.first
-    tower, spent = bench.tower(), []
-    for _ in range(2):
-        clock = time.perf_counter()
-        features = [tower.features(s.item, s.language) for s in samples]
-        made = time.perf_counter()
-        size = bench.largest()
-        for start in range(0, len(features), size):
-            tower.encode(features[start : start + size])
-        spent.append((made - clock, time.perf_counter() - made))
-    prepare, encode = (max(1e-9, min(s[i] for s in spent)) for i in range(2))
-    if bench.modality == "speech":
-        amount, unit = sum(s.seconds for s in samples), "s of audio per s"
-    else:
-        amount, unit = float(len(samples)), "sentences per s"
-    found = f"{amount / encode:.3g} {unit}, preparing {amount / prepare:.3g}, on {bench.device}"
-    return Result("cost", "speed", bench.modality, "note", found, value=amount / encode)

@@ -1,10 +1,12 @@
-"""Memory that a tower takes, as numbers."""
+"""What a tower costs: memory and time, as numbers."""
 
 import sys
+import time
 from pathlib import Path
 
 from isogloss.modelcheck.bench import Bench
 from isogloss.modelcheck.result import Result, guarded
+from isogloss.models.base import Features
 
 GROUP = "cost"
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -64,8 +66,7 @@ def memory(bench: Bench, measured: Memory) -> Result:
     def ask() -> Result:
         from isogloss.modelcheck.poison import parameters
 
-        for start in range(0, len(bench.first), bench.largest()):
-            bench.encode(bench.first[start : start + bench.largest()])
+        _encode(bench, [bench.features(sample) for sample in bench.first])
         peak = measured.read()
         count, size = parameters(bench.tower())
         kind = "allocated" if bench.device.startswith("cuda") else "resident"
@@ -78,6 +79,39 @@ def memory(bench: Bench, measured: Memory) -> Result:
         return Result(GROUP, name, bench.modality, "note", found, value=float(peak))
 
     return guarded(GROUP, name, bench.modality, ask)
+
+
+def speed(bench: Bench) -> Result:
+    """Time of features and of the model for the sentences of one language, the better of two."""
+    name = "speed"
+
+    def ask() -> Result:
+        spent = [_timed(bench), _timed(bench)]
+        prepare, encode = (max(1e-9, min(times)) for times in zip(*spent, strict=True))
+        if bench.modality == "speech":
+            amount, unit = sum(s.seconds for s in bench.first), "s of audio per s"
+        else:
+            amount, unit = float(len(bench.first)), "sentences per s"
+        found = f"{amount / encode:.3g} {unit}, preparing {amount / prepare:.3g}, on {bench.device}"
+        return Result(GROUP, name, bench.modality, "note", found, value=amount / encode)
+
+    return guarded(GROUP, name, bench.modality, ask)
+
+
+def _timed(bench: Bench) -> tuple[float, float]:
+    """Seconds that making features took, and encoding them."""
+    tower, clock = bench.tower(), time.perf_counter()
+    features = [tower.features(s.item, s.language) for s in bench.first]
+    made = time.perf_counter()
+    _encode(bench, features)
+    return made - clock, time.perf_counter() - made
+
+
+def _encode(bench: Bench, features: list[Features]) -> None:
+    """In batches as large as are tried."""
+    size = bench.largest()
+    for start in range(0, len(features), size):
+        bench.tower().encode(features[start : start + size])
 
 
 def _size(number: float) -> str:

@@ -138,7 +138,7 @@ def _loaded(bench: Bench) -> Iterator[Result]:
                 return
     yield from batching.checks(bench)
     yield from repeating.checks(bench)
-    yield batching.speed(bench)
+    yield cost.speed(bench)
 
 
 def _anew(bench: Bench) -> Iterator[Result]:

@@ -60,7 +60,7 @@ class Speech(nn.Module):
     def forward(self, input_features: Tensor, attention_mask: Tensor) -> Tensor:
         projected = self.feature_projection(input_features)
         encoded = self.encoder(projected, attention_mask=attention_mask)
-        if not isinstance(encoded, Tensor):  # transformers before 5.2 wraps it
+        if not isinstance(encoded, Tensor):  # transformers 5.0 wraps it
             encoded = encoded[0]
         return self.pooler(encoded, attention_mask.bool())
 

@@ -1,7 +1,7 @@
 """Names of SONAR's tensors, in each layout that its files come in, and in the modules built here.
 
-fairseq2 wrote the released files' successors, fairseq their predecessors, and transformers has a
-port of the text encoder; one reader takes them all.
+A file has the names of fairseq2, or those of fairseq before it; the port of the text encoder to
+transformers has names and token ids like fairseq's.
 """
 
 import re

@@ -61,7 +61,7 @@ class Sonar(ModelSource):
         }
     )
     swap: ClassVar[str] = (
-        "Leave it out, or use the study's 30 languages for SONAR (languages: paper-sonar), which "
+        "Leave it out, or take the study's 30 languages for SONAR (languages: paper-sonar), which "
         "have asm, heb, lao, mal, swh, tel for amh, ell, hye, kat, khm, sna"
     )
 
