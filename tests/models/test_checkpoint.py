@@ -15,6 +15,7 @@ import pytest
 from isogloss.errors import ModelError, StudyError
 from isogloss.models._checkpoint import _hub_commit, find
 from isogloss.models._files import content_digest
+from isogloss.models._single import find_file
 from isogloss.models.seamless import Seamless
 from isogloss.models.towers import Towers
 
@@ -477,3 +478,20 @@ def test_hub_that_lacks_it(hub):
     with pytest.raises(ModelError, match='no revision "v9"'):
         Seamless(checkpoint="org/model", revision="v9").layout()
     assert Seamless(checkpoint="org/model", revision="main").layout()
+
+
+def test_one_file_on_the_hub(hub):
+    server, asked = hub
+    (server.RequestHandlerClass.folder / "config.json").unlink()
+    wanted = {"patterns": ("*.pt",), "what": "the encoder", "where": "Ask."}
+    found = find_file("org/model", **wanted)
+    assert found.fingerprint() == f"commit:{COMMIT}/seamlessM4T_v2_large.pt"
+    assert asked == []
+    assert found.path().read_bytes() == b"must not be fetched"
+    server.shutdown()
+    server.server_close()
+    _hub_commit.cache_clear()
+    again = find_file("org/model", **wanted)
+    assert (again.fingerprint(), again.path()) == (found.fingerprint(), found.path())
+    with pytest.raises(ModelError, match=r"org/model lacks the encoder; it holds seamless"):
+        find_file("org/model", **{**wanted, "patterns": ("*.pth",)})

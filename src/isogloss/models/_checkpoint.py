@@ -137,6 +137,11 @@ class HubCheckpoint(Checkpoint):
             return None
         hub = _hub()
         try:
+            if CONFIG not in files:
+                # By the revision's own name, so that the cache knows it without the hub.
+                path = Path(hub.hf_hub_download(self.name, name, revision=self.revision))
+                if commit in path.parts:
+                    return path
             return Path(hub.hf_hub_download(self.name, name, revision=commit))
         except Exception as error:  # transport errors differ between versions of the hub's client
             raise _unreachable(self.name, error) from error
@@ -145,9 +150,7 @@ class HubCheckpoint(Checkpoint):
         """Fetch configuration, tokeniser and weights; safetensors where there are any."""
         commit, files = _hub_commit(self.name, self.revision)
         if files is None:
-            path = _cached_file(self.name, CONFIG, commit)
-            assert path is not None  # noqa: S101  # this is how the commit was found
-            return path.parent
+            return _cached_folder(self.name, commit)
         fetched = [path for name in wanted(files) if (path := self.file(name))]
         if not fetched:
             raise ModelError(f"{self.name} on the hub holds no file of a checkpoint")
@@ -196,9 +199,8 @@ def hub_files(name: str, revision: str | None = None) -> frozenset[str]:
     commit, files = _hub_commit(name, revision)
     if files is not None:
         return files
-    path = _cached_file(name, CONFIG, commit)
-    assert path is not None  # noqa: S101  # this is how the commit was found
-    return frozenset(str(p.relative_to(path.parent)) for p in path.parent.rglob("*"))
+    folder = _cached_folder(name, commit)
+    return frozenset(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 def _hub() -> Any:
@@ -237,10 +239,19 @@ def _hub_commit(name: str, revision: str | None) -> tuple[str, frozenset[str] | 
             "check the spelling, or log in with `hf auth login`"
         ) from error
     except Exception as error:  # transport errors differ between versions of the hub's client
-        cached = _cached_file(name, CONFIG, revision)
-        if cached is not None:
-            return cached.parent.name, None
-        raise _unreachable(name, error) from error
+        try:
+            return _cached_folder(name, revision).name, None
+        except OSError:
+            raise _unreachable(name, error) from error
+
+
+def _cached_folder(name: str, revision: str | None) -> Path:
+    """Where the cache has a revision, whole or in part.
+
+    Raises:
+        OSError: It has none of its files.
+    """
+    return Path(_hub().snapshot_download(name, revision=revision, local_files_only=True))
 
 
 def _cached_file(name: str, file: str, revision: str | None) -> Path | None:

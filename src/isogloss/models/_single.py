@@ -73,7 +73,7 @@ def find_file(
         if revision is not None:
             raise ModelError(f'{name} is a file, and the revision "{revision}" is for hub ids only')
         return SingleFile(name, path, None, path.name)
-    missing = f"{what} is one file ({', '.join(patterns)}). {where}"
+    missing = f"{what[:1].upper()}{what[1:]} is one file ({', '.join(patterns)}). {where}"
     if path.suffix in {".pt", ".pth", ".bin", ".safetensors", ".model"}:
         raise ModelError(f"no such file: {name}. {missing}")
     checkpoint = find(name, revision)
