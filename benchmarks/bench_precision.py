@@ -9,7 +9,7 @@ import checkpoints
 import numpy as np
 from harness import Table
 
-TINY, MEDIUM = {"layers": 6, "width": 64}, {"layers": 24, "width": 512}
+TINY, MEDIUM = {"layers": 6, "width": 64}, {"layers": 24, "width": 256}
 ITEMS, SECONDS = 12, 3.0
 MODELS = {
     "SeamlessM4T v2": partial(checkpoints.seamless, version=2),
@@ -66,8 +66,11 @@ def _encoders(folders):
     from isogloss.models.whisper import Whisper
 
     both = ("text", "speech")
-    for name, family in (*((n, Seamless) for n in MODELS if "Seamless" in n), ("Whisper", Whisper)):
-        for modality in both:
+    # The text encoders of v1 and v2 are the same.
+    whole = {"SeamlessM4T v2": both, "SeamlessM4T v1": both[1:], "Whisper": both}
+    for name, modalities in whole.items():
+        family = Whisper if name == "Whisper" else Seamless
+        for modality in modalities:
             yield name, modality, partial(_source, family, checkpoint=str(folders[name]))
     pair = {m: str(folders[name]) for m, name in zip(both, PAIR, strict=True)}
     for modality, name in zip(both, PAIR, strict=True):

@@ -17,6 +17,7 @@ from builders import make_run
 from isogloss.api import analyse
 from isogloss.cli import call
 from isogloss.cli.display import Bars, Lines, size, span
+from isogloss.models import MODELS
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -294,23 +295,24 @@ def test_listings(command, capsys):
     assert call([command]) == 0
     text = capsys.readouterr().out
     expected = {
-        "models": ["seamless", "CC-BY-NC-4.0"],
+        "models": ["seamless", "CC-BY-NC-4.0", "speech 101"],
         "corpora": ["manifest", "udhr"],
         "measures": ["svcca", "orthogonal"],
         "analyses": ["cross_modal", "gaps"],
         "languages": ["deu", "de_de", "deu_Latn"],
-        "list": ["seamless", "udhr", "svcca", "gaps"],
+        "list": ["seamless", "CC-BY-NC-4.0", "udhr", "svcca", "gaps"],
     }[command]
     assert all(word in text for word in expected)
 
 
-def test_measures_fit_a_terminal_of_80_columns():
+def narrow(*command):
+    """What a command shows on a terminal of 80 columns."""
     fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    command = [sys.executable, "-m", "isogloss", "measures"]
-    process = subprocess.Popen(command, stdout=theirs, env={**environment, "TERM": "dumb"})
+    arguments = [sys.executable, "-m", "isogloss", *command]
+    process = subprocess.Popen(arguments, stdout=theirs, env={**environment, "TERM": "dumb"})
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # Reading from a terminal that was closed is one.
@@ -320,6 +322,11 @@ def test_measures_fit_a_terminal_of_80_columns():
     assert process.wait() == 0
     lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
     assert max(map(len, lines)) <= 80
+    return lines
+
+
+def test_measures_fit_a_terminal_of_80_columns():
+    lines = narrow("measures")
     head = [i for i, line in enumerate(lines) if line.split()[:1] == ["measure"]][:4]
     columns = ["measure", "what", "range", "larger", "is", "widths", "symmetric"]
     assert lines[head[0]].split() == columns
@@ -327,6 +334,42 @@ def test_measures_fit_a_terminal_of_80_columns():
     assert first["anc"][-2:] == ["equal", "yes"]
     assert first["pwcca"][-2:] == ["any", "no"]
     assert first["svcca"] == ["svcca", "SVCCA", "0", "to", "1", "more", "similar", "any", "yes"]
+
+
+def test_models_fit_a_terminal_of_80_columns():
+    lines = [" ".join(line.split()) for line in narrow("models")]
+    start = lines.index("seamless SeamlessM4T")
+    block = lines[start : lines.index("", start)]
+    assert "licence CC-BY-NC-4.0" in block
+    assert "languages text 96, speech 101" in block
+    assert any(line.startswith("checkpoints facebook/seamless-m4t-v2-large") for line in block)
+    assert any(line.startswith("taps in, 1 … 24") for line in block)
+    # 4 and 2 bytes for each of 765,984,768 and 635,046,720 parameters.
+    assert "seamless text encoder 766 M 2.9 1.4" in lines
+    assert "seamless speech encoder 635 M 2.4 1.2" in lines
+    assert "seamless together 1,401 M 5.2 2.6" in lines
+    assert "towers each checkpoint's own" in lines
+
+
+def test_models_by_name_have_their_settings(capsys):
+    assert call(["models", "towers", "seamless"]) == 0
+    text = capsys.readouterr().out
+    assert "Settings of the model towers" in text
+    assert re.search(r"text_prefix +Written before every text", text)
+    assert re.search(r"text_in +with_positions +What tap", text)
+    assert "sonar" not in text.lower()
+    assert call(["models"]) == 0
+    assert "text_prefix" not in capsys.readouterr().out
+    assert call(["models", "seamles"]) == 2
+    assert 'did you mean "seamless"' in capsys.readouterr().err
+
+
+def test_every_model_says_what_it_is():
+    for name in MODELS.names():
+        info = MODELS.get(name).info
+        assert all((info.title, info.checkpoints, info.licence, info.reference)), name
+        assert all((info.languages, info.taps)), name
+        assert all(count > 10**6 for _, count in info.parameters), name
 
 
 def test_languages_takes_any_code(capsys):

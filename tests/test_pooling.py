@@ -227,3 +227,30 @@ def test_activation_that_is_no_sequence():
         Recorder(root, [TapSpec("x", "0")]).pooling({"time": masks([4], 4)}),
     ):
         root(torch.randn(1, 4))
+
+
+class Pack(nn.Module):
+    """Puts the steps of all items one after the other, as some towers do."""
+
+    def forward(self, x, kept):
+        return x[kept]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_packed_steps_are_pooled_by_item(padded):
+    x, mask = torch.randn(3, 6, 4), masks([6, 2, 4], 6)
+    kept = torch.ones(3, 6, dtype=torch.bool) if padded else mask
+    tap = TapSpec("x", "0", packed=True)
+    root = nn.ModuleList([Pack()])
+    with Recorder(root, [tap]).pooling({"time": mask}) as pooled:
+        assert root[0](x, kept).shape == (18 if padded else 12, 4)
+    for row, length in enumerate((6, 2, 4)):
+        assert torch.allclose(pooled["x"][row], x[row, :length].mean(0))
+
+
+def test_packed_steps_must_be_as_many_as_the_mask_says():
+    root, mask = nn.ModuleList([Pack()]), masks([6, 2], 6)
+    for packed, message in ((True, r"is torch.Size\(\[9, 4\]\)"), (False, "batch × time")):
+        tap = TapSpec("x", "0", packed=packed)
+        with pytest.raises(TapError, match=message), Recorder(root, [tap]).pooling({"time": mask}):
+            root[0](torch.randn(2, 6, 4), masks([5, 4], 6) if packed else mask)

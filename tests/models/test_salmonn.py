@@ -128,6 +128,10 @@ def test_low_rank_updates_change_what_is_read(official, adapters, oracle, german
         bare = plain(torch.tensor([ids]), output_hidden_states=True).hidden_states
     hidden, _ = oracle.run(ids)
     assert gap(bare[1][0].numpy().mean(0), hidden[1].mean(0)) > 0.05
+    without = adapters(input="separate", pool_prompt=True, lora_alpha=0).tower("text")
+    found = encode(without, TEXTS[0], spoken=german)
+    for name, wanted in zip(NAMES, bare, strict=True):
+        assert gap(found[name], wanted[0, 1:].numpy().mean(0)) < LIMIT
 
 
 @pytest.mark.parametrize("seconds", [0.4, 1.0, 3.007])

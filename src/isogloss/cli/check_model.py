@@ -60,8 +60,6 @@ def check_model(
     weight was left random, and what it costs. Exits 0 if all checks that apply are passed, 1 if one
     fails.
     """
-    from rich.console import Console
-
     from isogloss.cli.display import display
     from isogloss.extract import pick_device
     from isogloss.modelcheck import as_dict, as_text, check, recognise
@@ -69,7 +67,7 @@ def check_model(
 
     settings: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
     source = recognise(model, **settings)
-    with display(Console(stderr=True, soft_wrap=True)) as events:
+    with display() as events:
         results = check(
             source,
             device=device,

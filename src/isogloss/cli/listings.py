@@ -1,7 +1,7 @@
 """Commands that list what there is."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,22 +16,59 @@ from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
 from isogloss.selection import Summary, select, summary
-from isogloss.settings import own_first
+from isogloss.settings import Settings, own_first
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS
 
 
-def models() -> None:
-    """List the model families, their checkpoints and licences."""
+def models(
+    names: Annotated[
+        tuple[str, ...], Parameter(help="Only these families, with their settings.")
+    ] = (),
+    /,
+) -> None:
+    """List the model families: checkpoints, licences, languages, taps, parameters and memory.
+
+    With names, also the settings of these families.
+    """
+    parts = {n: MODELS.get(n) for n in names} if names else dict(_parts(MODELS))
+    for name, part in parts.items():
+        info = part.info
+        facts = {
+            "licence": info.licence,
+            "checkpoints": info.checkpoints,
+            "languages": info.languages,
+            "taps": info.taps,
+            "source": info.reference,
+            "from": MODELS.origin(name),
+        }
+        show_table("", [name, info.title], [[k, v] for k, v in facts.items() if v])
     show_table(
-        "",
-        ["family", "what", "checkpoints", "licence of the weights", "from"],
-        [
-            [n, (i := part.info).title, i.checkpoints, i.licence, MODELS.origin(n)]
-            for n, part in _parts(MODELS)
-        ],
+        "Memory of the weights of the checkpoint named first, in GiB",
+        ["family", "part", "parameters", "float32", "float16, bfloat16"],
+        [row for name, part in parts.items() for row in _memory(name, part.info.parameters)],
     )
-    _settings(MODELS)
+    if names:
+        for name, part in parts.items():
+            _options("model", name, part)
+    else:
+        print("`isogloss models NAME` has the settings of a family.")
+
+
+def _memory(name: str, parameters: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
+    """A row for each part, and one for all of them."""
+    if not parameters:
+        yield [name, "each checkpoint's own", "", "", ""]
+        return
+    total = ("together", sum(count for _, count in parameters))
+    for part, count in (*parameters, *([total] if len(parameters) > 1 else [])):
+        sizes = [size * count / 2**30 for size in (4, 2)]
+        yield [
+            name,
+            part,
+            f"{count / 1e6:,.0f} M",
+            *(f"{s:.1f}" if s > 1 else f"{s:.2f}" for s in sizes),
+        ]
 
 
 def corpora() -> None:
@@ -222,12 +259,20 @@ def _parts(registry: Registry[Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _settings(registry: Registry[Any]) -> None:
-    rows = []
-    for name, part in _parts(registry):
-        for field, info in own_first(part).items():
-            if field in KINDS.values():
-                continue
-            default = "required" if info.is_required() else show_value(info.get_default())
-            rows.append([name, field, default, info.description or ""])
+    rows = [[name, *row] for name, part in _parts(registry) for row in _fields(part)]
     if rows:
         show_table("Options", [registry.kind, "option", "default", "what it does"], rows)
+
+
+def _options(kind: str, name: str, part: type[Settings]) -> None:
+    rows = list(_fields(part))
+    if rows:
+        show_table(f"Settings of the {kind} {name}", ["setting", "default", "what it does"], rows)
+
+
+def _fields(part: type[Settings]) -> Iterator[list[str]]:
+    """Name, default and help of every setting."""
+    for field, info in own_first(part).items():
+        if field not in KINDS.values():
+            default = "required" if info.is_required() else show_value(info.get_default())
+            yield [field, default, info.description or ""]

@@ -106,9 +106,8 @@ def _lengths(name: str, bench: Bench) -> Result:
         for sample, row in zip(part, bench.encode(part), strict=True):
             worst.meet(row, bench.alone(sample), sample.name)
     for part in _parts(bench, series, reserved=1):
-        if bench.largest() > 1:
-            for sample, row in zip(part, bench.encode([longest, *part])[1:], strict=True):
-                worst.meet(row, bench.alone(sample), sample.name)
+        for sample, row in zip(part, bench.encode([longest, *part])[1:], strict=True):
+            worst.meet(row, bench.alone(sample), f"{sample.name} beside the longest")
     steps = [bench.features(sample).length for sample in series]
     kinds = len({n % RESIDUES for n in steps})
     what = f"{len(series)} cuts of {min(steps)} to {max(steps)} steps, {kinds} lengths modulo 16"
@@ -132,7 +131,7 @@ def shortened(bench: Bench, whole: Sample) -> list[Sample]:
     lengths = sorted(by_length)
     chosen = sorted({n % RESIDUES: n for n in reversed(lengths)}.values())
     if len(chosen) < RESIDUES:
-        # A window of fixed length: what differs is how much of it is filled.
+        # A window of fixed length, where what differs is how much of it is filled; or few cuts.
         found = [sample for length in lengths for sample in by_length[length]]
         places = np.linspace(0, len(found) - 1, min(RESIDUES, len(found))).round().astype(int)
         return [found[i] for i in dict.fromkeys(places.tolist())]

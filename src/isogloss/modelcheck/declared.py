@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 
 from isogloss.corpora.base import MODALITIES
-from isogloss.modelcheck.result import Result, guarded
+from isogloss.modelcheck.result import STOPPED, Result, guarded
 from isogloss.models.base import Layout, ModelSource, Tap
 
 GROUP = "layout"
@@ -76,7 +76,7 @@ def _torch_free(source: ModelSource) -> Result:
     spent = f"layout, fingerprint and title in {time.perf_counter() - clock:.1f} s"
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it ends without a word"])[-1]
-        return Result(GROUP, name, "", "fail", "stopped", f"in a process of its own: {last}")
+        return Result(GROUP, name, "", "fail", STOPPED, f"in a process of its own: {last}")
     heavy = json.loads(done.stdout.strip().splitlines()[-1])
     if heavy:
         remark = f"{' and '.join(heavy)} imported: planning would need it; import it inside `load`"

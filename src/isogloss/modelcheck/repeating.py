@@ -117,13 +117,11 @@ def unfilled(reference: Bench, found: Bench) -> Result:
     def ask() -> Result:
         from isogloss.modelcheck.poison import not_filled, poisoned
 
-        with poisoned():
-            tower = found.tower()
-        empty = not_filled(tower)
-        worst = Worst()
+        worst, empty = Worst(), dict[str, None]()
         for language in reference.languages:
-            with poisoned():  # where each language has a tower of its own
+            with poisoned():
                 found.tower(language)
+            empty.update(dict.fromkeys(not_filled(found.tower(language))))
             for sample in (s for s in reference.samples if s.language == language):
                 worst.meet(found.alone(sample), reference.alone(sample), sample.name)
         what = "other seeds, and NaN where nothing is filled in"

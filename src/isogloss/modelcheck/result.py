@@ -13,6 +13,8 @@ from isogloss.errors import IsoglossError
 Outcome = Literal["pass", "fail", "note", "n/a"]
 GROUPS = ("layout", "taps", "batches", "runs", "precision", "cost")
 
+STOPPED = "stopped"
+"""What was found where an error ended the check."""
 _INDENT = 6
 
 
@@ -53,7 +55,7 @@ def failure(group: str, name: str, modality: str, error: Exception) -> Result:
     scarce = isinstance(error, RuntimeError) and "not enough memory" in str(error)
     if scarce or kind == "OutOfMemoryError" or isinstance(error, MemoryError):
         return Result(group, name, modality, "n/a", "", f"it does not fit in memory ({message})")
-    return Result(group, name, modality, "fail", "stopped", message)
+    return Result(group, name, modality, "fail", STOPPED, message)
 
 
 def headline(results: Sequence[Result]) -> str:

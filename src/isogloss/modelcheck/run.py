@@ -13,7 +13,7 @@ from isogloss.modelcheck import batching, cost, declared, precision, reading, re
 from isogloss.modelcheck.bench import TOLERANCE, Bench
 from isogloss.modelcheck.material import gather, samples
 from isogloss.modelcheck.recognise import recognise
-from isogloss.modelcheck.result import Result, failure
+from isogloss.modelcheck.result import STOPPED, Result, failure
 from isogloss.models.base import ModelSource, chosen_taps
 
 
@@ -149,7 +149,8 @@ def _anew(bench: Bench) -> Iterator[Result]:
         adapter = bench.source.load(device=bench.device)
         found = bench.anew(adapter)
         try:
-            yield ask(reference, found)
+            result = ask(reference, found)
+            yield result
             if ask is repeating.alone:
                 yield cost.memory(found, measured)
         finally:
@@ -157,5 +158,6 @@ def _anew(bench: Bench) -> Iterator[Result]:
         found.adapter = None
         del adapter
         gc.collect()
-        reference = found  # loaded by itself as well, so that nothing but the weights differs
+        if result.found != STOPPED:  # loaded by itself as well: nothing but the weights differs
+            reference = found
     yield sides.check(bench)

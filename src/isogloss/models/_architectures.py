@@ -227,6 +227,6 @@ def other_family(kind: str) -> str:
     if kind in ("seamless_m4t", "seamless_m4t_v2"):
         return ' Use the family "seamless" for it'
     if kind in ARCHITECTURES:
-        also = ', or "whisper" for encoder and decoder' if kind == "whisper" else ""
-        return f' Use the family "towers" for it, as its {ARCHITECTURES[kind].modality} encoder' + also
+        half = f'"towers" for it, as its {ARCHITECTURES[kind].modality} encoder'
+        return f" Use the family {half}" + (', or "whisper"' if kind == "whisper" else "")
     return ""

@@ -10,47 +10,25 @@ from typing import Any, Literal
 
 from isogloss.errors import ModelError
 from isogloss.models._checkpoint import Checkpoint
+from isogloss.models._llm_config import Config
 
 Sound = Literal["whisper", "qwen3_asr", "granite", "phi4", "gemma4"]
-Length = Callable[[int, "Config"], int]
+Length = Callable[[int, Config], int]
 """Frames of the features -> time steps, given the configuration of the model."""
+
+AUDIO, TEXT = "{audio}", "{text}"
+"""Where a prompt has the recording, and the text."""
 
 _LAYERS = ("encoder_layers", "num_hidden_layers", "num_layers", "num_blocks")
 _WIDTHS = ("d_model", "hidden_size", "hidden_dim")
 
 
-class Config:
-    """A configuration with sections, of which released files leave out what is the default.
+@dataclass(frozen=True)
+class TokenId:
+    """A token that the configuration gives by its id."""
 
-    Args:
-        values: The content.
-        name: What messages call it.
-    """
-
-    def __init__(self, values: Mapping[str, Any], name: str) -> None:
-        self._values, self._name = values, name
-
-    def section(self, path: str) -> "Config":
-        """What stands below a dotted path; the whole for an empty path."""
-        values = self._values
-        for key in filter(None, path.split(".")):
-            values = values.get(key) or {}
-        return Config(values, f"{self._name}, {path}" if path else self._name)
-
-    def integer(self, keys: tuple[str, ...], default: int | None = None) -> int:
-        """The first of these keys that is there.
-
-        Raises:
-            ModelError: It is no positive whole number, or missing without a default.
-        """
-        found = (self._values[k] for k in keys if self._values.get(k) is not None)
-        value = next(found, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ModelError(
-                f'{self._name}: "{keys[0]}" in config.json must be a whole number above 0, not '
-                f"{value!r}"
-            )
-        return value
+    keys: tuple[str, ...]
+    default: int
 
 
 @dataclass(frozen=True)
@@ -87,9 +65,8 @@ class Family:
     token: tuple[str, ...] = ("audio_token_id", "audio_token_index")
     """Configuration keys of the audio token's id; a dot leads into a section."""
     token_default: int | None = None
-    around: tuple[str, str] = ("", "")
-    """Tokens that open and close a recording in the family's own prompt; after ``config:``, the
-    configuration key of the token's id."""
+    around: tuple[str | TokenId, str | TokenId] = ("", "")
+    """Tokens that open and close a recording in the family's own prompt; empty for none."""
     features: str = "input_features"
     mask: str = ""
     """Argument that says which frames are no padding; empty if there is none."""
@@ -230,7 +207,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "qwen2_5_omni": replace(
         _WHISPER_LIKE,
-        title="Qwen2.5-Omni, thinker",
+        title="Qwen2.5-Omni (thinker)",
         model="qwen2_5_omni.modeling_qwen2_5_omni:Qwen2_5OmniThinkerModel",
         root="thinker_config",
         projector="audio_tower.proj",
@@ -245,7 +222,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "qwen3_omni_moe": replace(
         _WHISPER_LIKE,
-        title="Qwen3-Omni, thinker",
+        title="Qwen3-Omni (thinker)",
         model="qwen3_omni_moe.modeling_qwen3_omni_moe:Qwen3OmniMoeThinkerModel",
         steps=_chunked,
         tokens=_chunked,
@@ -322,7 +299,10 @@ FAMILIES: dict[str, Family] = {
         encoded="embed_audio.embedding_pre_projection_norm",
         encoded_width=("output_proj_dims", 1536),
         token_default=258881,
-        around=("config:boa_token_id", "config:eoa_token_index"),
+        around=(
+            TokenId(("boa_token_id",), 256_000),
+            TokenId(("eoa_token_index", "eoa_token_id"), 258_883),
+        ),
         mask="input_features_mask",
         time_first=True,
         longest=30,

@@ -201,7 +201,7 @@ class GuessedHearing(Hearing):
     def inputs(self, batch: Sequence[Sounds]) -> dict[str, NDArray[Any]]:
         """Those of the only recording."""
         (sounds,) = batch
-        return dict(sounds.values)
+        return sounds.given
 
     def masks(self, batch: Sequence[Sounds]) -> dict[str, NDArray[np.bool_]]:
         """None: neither tower nor projector is read."""

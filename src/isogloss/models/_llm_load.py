@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+_NOWHERE = "no-adapter"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _INNER = ("base_model.model.", "model.", "language_model.model.", "language_model.")
 """What stands before a module's name in a LoRA, outermost first."""
@@ -71,6 +72,8 @@ def load_llm(
                 dtype=getattr(torch, dtype),
                 ignore_mismatched_sizes=True,  # so that they are reported here, by name
                 output_loading_info=True,
+                # Where peft is installed, a LoRA beside the weights would be put in, and on.
+                adapter_kwargs={"subfolder": _NOWHERE},
             )
         except Exception as error:  # safetensors, pickle and transformers each raise their own
             raise ModelError(

@@ -1,7 +1,7 @@
 """What the audio LLMs hear: features of one recording, made as their own processors make them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from isogloss.corpora.base import SAMPLING_RATE
 from isogloss.errors import ItemError, ModelError
 from isogloss.models._checkpoint import Checkpoint
-from isogloss.models._files import read_json
-from isogloss.models._llm_families import Config, Family, Sound
-from isogloss.models._speech import PREPROCESSORS, load_extractor
+from isogloss.models._llm_config import Config
+from isogloss.models._llm_families import Family, Sound
+from isogloss.models._llm_granite import HOP, GraniteMel
+from isogloss.models._speech import load_extractor
 from isogloss.models._tower import Samples
 
 _EXTRACTORS: dict[Sound, str] = {
@@ -23,7 +24,7 @@ _EXTRACTORS: dict[Sound, str] = {
     "phi4": "phi4_multimodal.feature_extraction_phi4_multimodal:Phi4MultimodalFeatureExtractor",
     "gemma4": "gemma4.feature_extraction_gemma4:Gemma4AudioFeatureExtractor",
 }
-_HOP = 160
+_COUNTS, _GIVEN, _MEL = "heard", "heard.", "mel"
 STEPS, TOKENS = "steps", "tokens"
 """Lengths: time steps of the tower, audio tokens."""
 
@@ -44,8 +45,9 @@ def finite(samples: Samples) -> Samples:
 class Sounds:
     """A recording made ready."""
 
-    values: Any
-    """Features: (time × bins), the whole window where the tower hears one."""
+    given: dict[str, NDArray[Any]]
+    """Features, by name; a declared family has one, (time × bins), of the whole window where the
+    tower hears one."""
     frames: int
     """How many of their time steps the recording reaches."""
     steps: int
@@ -54,6 +56,19 @@ class Sounds:
     """Audio tokens that it reaches."""
     placeholders: int
     """Audio tokens in the input: more than ``tokens`` where silence becomes tokens too."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The same as arrays for :class:`Features`."""
+        counts = (self.frames, self.steps, self.tokens, self.placeholders)
+        return {_COUNTS: np.array(counts), **{_GIVEN + k: v for k, v in self.given.items()}}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Sounds | None":
+        """What :meth:`arrays` made; None if there is no recording."""
+        if _COUNTS not in values:
+            return None
+        given = {k.removeprefix(_GIVEN): v for k, v in values.items() if k.startswith(_GIVEN)}
+        return cls(given, *(int(count) for count in values[_COUNTS]))
 
 
 class Hearing(ABC):
@@ -66,6 +81,10 @@ class Hearing(ABC):
         Raises:
             ItemError: It is too short or too long, or holds NaN or infinity.
         """
+
+    def size(self, sounds: Sounds) -> int:
+        """Time steps that the tower runs over for it, silence included."""
+        return sounds.steps
 
     @abstractmethod
     def inputs(self, batch: Sequence[Sounds]) -> dict[str, NDArray[Any]]:
@@ -141,16 +160,23 @@ class DeclaredHearing(Hearing):
         steps = self._family.steps(frames, self._config)
         placeholders = self._tokens(heard)
         tokens = placeholders if self._pool_all else self._tokens(frames)
-        return Sounds(values.astype(np.float32), frames, steps, tokens, placeholders)
+        return Sounds({_MEL: values.astype(np.float32)}, frames, steps, tokens, placeholders)
+
+    def size(self, sounds: Sounds) -> int:
+        """The whole window where the tower hears one."""
+        return (
+            sounds.steps if self.window is None else self._family.steps(self.window, self._config)
+        )
 
     def inputs(self, batch: Sequence[Sounds]) -> dict[str, NDArray[Any]]:
         """Padded with zeros at the end."""
         family = self._family
         frames = np.array([sounds.frames for sounds in batch])
         size = self.window or family.padded(int(frames.max()), self._config)
-        values = np.zeros((len(batch), size, batch[0].values.shape[1]), np.float32)
-        for row, sounds in enumerate(batch):
-            values[row, : len(sounds.values)] = sounds.values
+        mels = [sounds.given[_MEL] for sounds in batch]
+        values = np.zeros((len(batch), size, mels[0].shape[1]), np.float32)
+        for row, mel in enumerate(mels):
+            values[row, : len(mel)] = mel
         if not family.time_first:
             values = np.ascontiguousarray(values.transpose(0, 2, 1))
         inputs: dict[str, NDArray[Any]] = {family.features: values}
@@ -178,14 +204,14 @@ class DeclaredHearing(Hearing):
         """Frames that a recording reaches."""
         sound = self._family.sound
         if sound == "granite":
-            return (samples // _HOP + 1) // 2
+            return (samples // HOP + 1) // 2
         if sound == "phi4":
-            return (samples - 400) // _HOP + 1
+            return (samples - 400) // HOP + 1
         if sound == "gemma4":
-            return (samples - 161) // _HOP + 1
+            return (samples - 161) // HOP + 1
         if sound == "qwen3_asr":
-            return max(samples, self._extractor.min_length) // _HOP
-        return -(-samples // _HOP) if self._family.window or self._family.tail else samples // _HOP
+            return max(samples, self._extractor.min_length) // HOP
+        return -(-samples // HOP) if self._family.window or self._family.tail else samples // HOP
 
     def _make(self, samples: Samples) -> tuple[NDArray[np.float32], int]:
         """(time × bins), and how many of them are no padding."""
@@ -209,78 +235,11 @@ class DeclaredHearing(Hearing):
         if family.tail:
             # The silence up to the longest recording changes no frame beyond the first: the last
             # window of analysis ends in it.
-            frames = -(-len(samples) // _HOP)
-            samples = np.pad(samples, (0, (frames + 4) * _HOP - len(samples)))
+            frames = -(-len(samples) // HOP)
+            samples = np.pad(samples, (0, (frames + 4) * HOP - len(samples)))
             made = extractor(samples, padding=False, truncation=False, **options)
             return made["input_features"][0].T[:frames], frames
         options |= {"padding": True, "truncation": False, "return_attention_mask": True}
         made = extractor(samples, **options)
         frames = int(made["attention_mask"][0].sum())
         return made["input_features"][0].T[:frames], frames
-
-
-class GraniteMel:
-    """The features of Granite-speech, which transformers makes by torchaudio.
-
-    80 mel bins (HTK scale, power, Hann window of 25 ms every 10 ms, centred), base-10 logarithm no
-    lower than 8 below the loudest bin, divided by 4, plus 1; two frames stacked, an odd last one
-    left out.
-
-    Args:
-        checkpoint: Whose ``preprocessor_config.json`` gives other numbers than these, if any.
-
-    Raises:
-        ModelError: It describes another feature extractor.
-    """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        from transformers.audio_utils import mel_filter_bank, window_function
-
-        path = next((p for name in PREPROCESSORS if (p := checkpoint.file(name))), None)
-        if path is None:
-            raise ModelError(
-                f"{checkpoint.name} has no feature extractor, so speech cannot be read: "
-                f"it needs {PREPROCESSORS[0]}"
-            )
-        said = read_json(path)
-        said = said.get("audio_processor", said.get("feature_extractor", said))
-        said = {**said, **said.get("melspec_kwargs", {})}
-        kind = said.get("feature_extractor_type", "GraniteSpeechFeatureExtractor")
-        rates = {said.get(key, SAMPLING_RATE) for key in ("sample_rate", "sampling_rate")}
-        hop = said.get("hop_length", _HOP)
-        if kind != "GraniteSpeechFeatureExtractor" or rates != {SAMPLING_RATE} or hop != _HOP:
-            raise ModelError(
-                f"{path} must describe a GraniteSpeechFeatureExtractor with {SAMPLING_RATE} samples"
-                f" a second and a hop of {_HOP}, not a {kind} with {sorted(rates)} and {hop}"
-            )
-        self._points, self._length = said.get("n_fft", 512), said.get("win_length", 400)
-        self._window = window_function(self._length, "hann")
-        self._filters = mel_filter_bank(
-            num_frequency_bins=self._points // 2 + 1,
-            num_mel_filters=said.get("n_mels", said.get("feature_size", 80)),
-            min_frequency=0.0,
-            max_frequency=SAMPLING_RATE / 2,
-            sampling_rate=SAMPLING_RATE,
-            norm=None,
-            mel_scale="htk",
-        )
-
-    def __call__(self, samples: Samples) -> NDArray[np.float32]:
-        """(time × 160), one time step per 20 ms."""
-        from transformers.audio_utils import spectrogram
-
-        mel = spectrogram(
-            samples.astype(np.float64),
-            self._window,
-            frame_length=self._length,
-            hop_length=_HOP,
-            fft_length=self._points,
-            power=2.0,
-            mel_filters=self._filters,
-            mel_floor=1e-10,
-            log_mel="log10",
-            dtype=np.dtype("float64"),
-        )
-        scaled = np.maximum(mel, mel.max() - 8.0).T / 4.0 + 1.0
-        even = len(scaled) // 2 * 2
-        return np.asarray(scaled[:even].reshape(even // 2, -1), np.float32)

@@ -130,12 +130,13 @@ class LlmTower(EncoderTower):
     Args:
         parts: Model, feature extractor and prompt.
         lora: Whether the speech-only LoRA is on.
+        left: Whether short sequences are padded before, not after.
         arguments: As for :class:`EncoderTower`.
     """
 
-    def __init__(self, parts: Parts, *, lora: bool, **arguments: Any) -> None:
+    def __init__(self, parts: Parts, *, lora: bool, left: bool = False, **arguments: Any) -> None:
         super().__init__(parts.model, **arguments)
-        self._parts, self._lora = parts, lora
+        self._parts, self._lora, self._left = parts, lora, left
 
     def during(self, masks: "Mapping[str, torch.Tensor]") -> AbstractContextManager[Any]:
         """The LoRA is set, whatever ran before."""
@@ -143,17 +144,19 @@ class LlmTower(EncoderTower):
         return nullcontext() if lora is None else lora.switched(self._lora)
 
     def collate(self, batch: Sequence[Features]) -> Collated:
-        """Pad ids and recordings at the end."""
-        lengths = np.array([len(item.values["ids"]) for item in batch])
-        ids = np.full((len(batch), lengths.max()), self._parts.pad, np.int64)
-        span = np.zeros(ids.shape, bool)
+        """Pad ids on the chosen side, and recordings at the end."""
+        longest = max(len(item.values["ids"]) for item in batch)
+        ids = np.full((len(batch), longest), self._parts.pad, np.int64)
+        span, mask = np.zeros(ids.shape, bool), np.zeros(ids.shape, bool)
         for row, item in enumerate(batch):
-            ids[row, : lengths[row]] = item.values["ids"]
-            span[row, : lengths[row]] = item.values["counted"]
-        mask = np.arange(ids.shape[1]) < lengths[:, None]
+            length = len(item.values["ids"])
+            filled = slice(longest - length, longest) if self._left else slice(length)
+            ids[row, filled] = item.values["ids"]
+            span[row, filled] = item.values["counted"]
+            mask[row, filled] = True
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
         masks = {SPAN: span}
-        sounds = [item.values["sounds"] for item in batch if "sounds" in item.values]
+        sounds = [s for item in batch if (s := Sounds.of(item.values)) is not None]
         if sounds:
             inputs |= self._parts.hearing.inputs(sounds)
             masks |= self._parts.hearing.masks(sounds)
@@ -175,8 +178,8 @@ class LlmSpeech(LlmTower):
             raise TypeError("speech is given as samples")
         sounds = self._parts.hearing(item)
         ids, counted = self._parts.prompt.speech(sounds)
-        values = {"ids": ids, "counted": counted, "sounds": sounds}
-        return Features(values, max(len(ids), sounds.steps))
+        values = {"ids": ids, "counted": counted, **sounds.arrays()}
+        return Features(values, max(len(ids), self._parts.hearing.size(sounds)))
 
 
 class LlmText(LlmTower):
@@ -204,10 +207,9 @@ class LlmText(LlmTower):
         sounds = self._parts.hearing(item.samples) if isinstance(item, Heard) else None
         text = item.text if isinstance(item, Heard) else item
         ids, counted, note = self._parts.prompt.text(text, special=self._special, sounds=sounds)
-        values: dict[str, Any] = {"ids": ids, "counted": counted}
-        if sounds is not None:
-            values["sounds"] = sounds
-        return Features(values, len(ids), note)
+        values = {"ids": ids, "counted": counted, **(sounds.arrays() if sounds else {})}
+        size = self._parts.hearing.size(sounds) if sounds else 0
+        return Features(values, max(len(ids), size), note)
 
 
 def tap_specs(family: Family, layers: tuple[int, int], *, normed: bool) -> dict[str, TapSpec]:

@@ -47,7 +47,8 @@ def find_files(*, whisper: Place, beats: Place, vicuna: Place, trained: Place) -
         patterns=(
             "BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt",
             "BEATs_iter3_plus_AS2M_finetuned*.pt",
-            "*[Bb][Ee][Aa][Tt][Ss]*.pt",
+            "*BEATs*.pt",
+            "*beats*.pt",
         ),
         what="the BEATs encoder (`beats`)",
         where="Get BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt by the link in "

@@ -108,7 +108,7 @@ class DecoderTower(TextTower):
             heard = self._window.features(item.samples)
         except ItemError as error:
             raise ItemError(f"the text has no recording to go with it: {error}") from error
-        values = {**text.values, "heard": heard.values}
+        values = {**text.values, "input_features": heard.values["input_features"]}
         return Features(values, text.length, text.note)
 
     def _ids(self, text: str, language: Language) -> tuple[list[int], list[bool]]:
@@ -141,7 +141,7 @@ class DecoderTower(TextTower):
         collated = super().collate(batch)
         if self._window is None:
             return collated
-        windows = np.stack([item.values["heard"]["input_features"] for item in batch])
+        windows = np.stack([item.values["input_features"] for item in batch])
         return Collated({**collated.inputs, "input_features": windows}, collated.masks)
 
     def encode(self, batch: Sequence[Features]) -> dict[str, NDArray[np.float32]]:

@@ -4,6 +4,7 @@ The study's third model (appendix B.3). Its text follows the speech in one causa
 text is computed with the speech in view; two further kinds of input show what that does.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,7 +13,7 @@ from pydantic import AfterValidator
 from isogloss.models import _salmonn_prompt as prompts
 from isogloss.models._layout import INPUT, layer_taps, pairs_by_depth, paper_layers
 from isogloss.models._salmonn_files import Files, find_files
-from isogloss.models._salmonn_sizes import FRAMES
+from isogloss.models._salmonn_sizes import FRAMES, Sizes
 from isogloss.models.base import (
     Adapter,
     Layout,
@@ -44,7 +45,6 @@ class Salmonn(ModelSource):
             ("BEATs", 90_311_792),
             ("Q-Former and projection", 25_991_936),
             ("Vicuna without its head", 6_607_343_616),
-            ("low-rank updates, merged", 4_194_304),
         ),
         languages="any in both modalities; trained mostly on English",
         taps="speech: enc (both sound encoders), in, 1 … 32; text: in, 1 … 32",
@@ -122,6 +122,13 @@ class Salmonn(ModelSource):
         help="Read the last layer after the final norm (hidden_states[-1] of transformers), or as "
         "the layer leaves it.",
     )
+    lora_alpha: float | None = setting(
+        None,
+        role="identity",
+        ge=0,
+        help="The low-rank updates of Vicuna count alpha / rank times; as the checkpoint says (32) "
+        "if left out. 0 leaves Vicuna as it was before it learnt to hear.",
+    )
     long_audio: Literal["refuse", "cut"] = setting(
         "refuse",
         role="identity",
@@ -140,7 +147,7 @@ class Salmonn(ModelSource):
             paper={"text": paper, "speech": (ENC, *paper)},
             pairs=(TapPair(ENC, INPUT, ENC, 0.0), *pairs_by_depth(text, text)),
             untrained=files.whisper.untrained or files.vicuna.untrained,
-            notes=self._notes(files.sizes.tokens),
+            notes=self._notes(files.sizes),
         )
 
     def fingerprint(self) -> dict[str, str]:
@@ -186,14 +193,17 @@ class Salmonn(ModelSource):
         )
 
     def _files(self) -> Files:
-        return find_files(
+        found = find_files(
             whisper=(self.whisper, self.whisper_revision),
             beats=(self.beats, self.beats_revision),
             vicuna=(self.vicuna, self.vicuna_revision),
             trained=(self.checkpoint, self.revision),
         )
+        if self.lora_alpha is None:
+            return found
+        return replace(found, sizes=replace(found.sizes, alpha=self.lora_alpha))
 
-    def _notes(self, tokens: int) -> tuple[str, ...]:
+    def _notes(self, sizes: Sizes) -> tuple[str, ...]:
         kind = {
             "joint": "joint input: the recording of a sentence, then its text, so that text is "
             "computed with the speech in view; compare it with the inputs separate and mismatched",
@@ -204,7 +214,7 @@ class Salmonn(ModelSource):
         around = self.text_prompt if self.input == "separate" else self.prompt
         whose = "with" if self.pool_prompt else "without"
         pooled = {
-            "all": f"all {tokens} audio tokens of the 30 s window count, silence included",
+            "all": f"all {sizes.tokens} audio tokens of the 30 s window count, silence included",
             "valid": "audio tokens that the recording reaches count",
         }[self.pool]
         norms = {"normed": "after", "raw": "before"}
@@ -216,6 +226,7 @@ class Salmonn(ModelSource):
             f"tap enc is read {norms[self.enc]} the layer norms of both encoders, over "
             + ("the whole window" if self.pool == "all" else "the recording"),
             f"the last layer is read {norms[self.last_layer]} the final norm",
+            f"low-rank updates of Vicuna count {sizes.alpha / sizes.rank:g} times",
         )
 
     def _text_tower(self, parts: Any, taps: tuple[Tap, ...]) -> Tower:

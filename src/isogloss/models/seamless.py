@@ -50,7 +50,12 @@ class Seamless(ModelSource):
         '(v1), or "tiny" (random weights, for the demo)',
         licence="CC-BY-NC-4.0",
         reference="Seamless Communication et al., 2023, arXiv:2312.05187",
+        parameters=(("text encoder", 765_984_768), ("speech encoder", 635_046_720)),
+        languages="text 96, speech 101",
+        taps="in, 1 … 24 in both modalities; speech: len, after the length adaptor",
     )
+
+    handles: ClassVar[frozenset[str]] = frozenset(_CLASSES)
 
     family: Literal["seamless"] = setting("seamless", role="identity", help="SeamlessM4T v1 or v2.")
     checkpoint: str = setting(

@@ -4,17 +4,15 @@ One family for all of transformers' audio LLMs that share this layout. What diff
 declared in one table (:mod:`isogloss.models._llm_families`).
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from isogloss.errors import ModelError
 from isogloss.models._checkpoint import Checkpoint, find
 from isogloss.models._files import file_digest
 from isogloss.models._layout import layer_taps
-from isogloss.models._llm_families import FAMILIES, Family
+from isogloss.models._llm_families import AUDIO, FAMILIES, TEXT, Family
 from isogloss.models._llm_guess import family_of
 from isogloss.models.base import (
     Adapter,
@@ -30,9 +28,7 @@ from isogloss.settings import setting
 
 if TYPE_CHECKING:
     from isogloss.models._llm_towers import Parts
-    from isogloss.models._tokens import Tokeniser
 
-AUDIO, TEXT = "{audio}", "{text}"
 _COMPANIONS: dict[str, Literal["none", "same", "other"]] = {
     "separate": "none",
     "joint": "same",
@@ -49,10 +45,17 @@ class SpeechLlm(ModelSource):
         + "; others of their layout at the decoder",
         licence="each checkpoint's own",
         reference="the transformers documentation of each model",
+        parameters=(
+            ("tower", 636_968_960),
+            ("projector", 5_246_976),
+            ("decoder", 7_115_771_904),
+        ),
         languages="those of the language model, which none of them lists in its files",
         taps="a0 … of the tower, enc, proj; in, 1 … of the decoder",
     )
-    handles: ClassVar[frozenset[str]] = frozenset(FAMILIES)
+    handles: ClassVar[frozenset[str]] = frozenset(
+        {*FAMILIES, *(f"{kind}_thinker" for kind, family in FAMILIES.items() if family.root)}
+    )
 
     family: Literal["speech_llm"] = setting("speech_llm", role="identity", help="Audio LLMs.")
     checkpoint: str = setting(
@@ -106,6 +109,12 @@ class SpeechLlm(ModelSource):
         "transformers), or as the layer leaves it.",
     )
 
+    padding_side: Literal["right", "left"] = setting(
+        "right",
+        role="runtime",
+        help="Where short inputs of a batch are filled up; no result depends on it.",
+    )
+
     @field_validator("prompt")
     @classmethod
     def _has_audio(cls, value: str) -> str:
@@ -144,16 +153,20 @@ class SpeechLlm(ModelSource):
         )
 
     def fingerprint(self) -> dict[str, str]:
-        """The content of the checkpoint, and of the LoRA that a folder may hold beside it."""
+        """The content of the checkpoint, with the LoRA and Mistral's tokeniser of a folder."""
         from isogloss.models._llm_load import lora_files
+        from isogloss.models._llm_tekken import TEKKEN
 
         checkpoint = self._checkpoint()
         found = {"checkpoint": checkpoint.fingerprint()}
-        # A commit of the hub names the LoRA too, and need not fetch it.
-        if self.lora != "never" and found["checkpoint"].startswith("sha256:"):
-            files = lora_files(family_of(checkpoint)[0], checkpoint)
-            if files is not None:
-                found["lora"] = "+".join(f"sha256:{file_digest(path)}" for path in files)
+        # A commit of the hub names them too, without fetching them.
+        if found["checkpoint"].startswith("sha256:"):
+            lora = self.lora != "never" and lora_files(family_of(checkpoint)[0], checkpoint)
+            tekken = checkpoint.file(TEKKEN)
+            if lora:
+                found["lora"] = "+".join(f"sha256:{file_digest(path)}" for path in lora)
+            if tekken:
+                found["tokeniser"] = f"sha256:{file_digest(tekken)}"
         return found
 
     def title(self) -> str:
@@ -166,6 +179,7 @@ class SpeechLlm(ModelSource):
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; the model is loaded when a tower is first asked for."""
+        from isogloss.models._llm_build import build
         from isogloss.models._llm_towers import LlmAdapter, LlmSpeech, LlmText
         from isogloss.models._weights import check_device, require
 
@@ -177,21 +191,24 @@ class SpeechLlm(ModelSource):
         alone = 1 if family.alone else None
         heard = self.input != "separate"
 
+        left = self.padding_side == "left"
+
         def speech(parts: "Parts") -> Tower:
-            return LlmSpeech(parts, lora=True, taps=taps["speech"], specs=parts.specs,
-                             max_batch=alone)  # fmt: skip
+            given: dict[str, Any] = {"taps": taps["speech"], "specs": parts.specs}
+            return LlmSpeech(parts, lora=True, left=left, max_batch=alone, **given)
 
         def text(parts: "Parts") -> Tower:
+            given: dict[str, Any] = {"taps": taps["text"], "specs": parts.specs}
             return LlmText(
                 parts,
                 special=self.pool_special_tokens,
                 lora=heard or self.lora == "always",
-                taps=taps["text"],
-                specs=parts.specs,
+                left=left,
                 max_batch=alone if heard else None,
+                **given,
             )
 
-        load = partial(self._parts, checkpoint, family, declared, place)
+        load = partial(build, self, checkpoint, family, declared=declared, device=place)
         return LlmAdapter(load, {"text": text, "speech": speech})
 
     def _checkpoint(self) -> Checkpoint:
@@ -232,91 +249,3 @@ class SpeechLlm(ModelSource):
                 "one input at a time, and all audio tokens count"
             )
         return tuple(notes)
-
-    def _parts(
-        self, checkpoint: Checkpoint, family: Family, declared: bool, device: Any
-    ) -> "Parts":
-        from isogloss.models import _llm_guess, _llm_load, _llm_sound, _llm_towers, _weights
-        from isogloss.models._tokens import load_tokeniser
-
-        kind = (
-            _weights.model_class(family.model) if declared else _llm_guess.guess_class(checkpoint)
-        )
-        tokeniser = load_tokeniser(checkpoint.folder())
-        model = _llm_load.load_llm(
-            checkpoint, kind, without=family.without, dtype=self.dtype, device=device
-        )
-        if not declared:
-            family = replace(family, decoder=_llm_guess.guess_decoder(model, checkpoint))
-        decoder = model.get_submodule(family.decoder)
-        decoder.config.use_cache = False
-        hearing: _llm_sound.Hearing = (
-            _llm_sound.DeclaredHearing(
-                family, checkpoint, family.config(checkpoint), pool_all=self.pool == "all"
-            )
-            if declared
-            else _llm_guess.GuessedHearing(model, checkpoint)
-        )
-        before, _, after = self.text_prompt.partition(TEXT)
-        heard, _, layers, _ = family.sizes_of(checkpoint)
-        prompt = _llm_towers.Prompt(
-            tokeniser,
-            audio=self._around(family, checkpoint, tokeniser),
-            token=family.audio_token(checkpoint),
-            text=(before, after),
-            limit=getattr(decoder.config, "max_position_embeddings", None),
-            vocabulary=model.get_input_embeddings().weight.shape[0],
-            name=checkpoint.name,
-        )
-        return _llm_towers.Parts(
-            model=model,
-            specs=_llm_towers.tap_specs(
-                family, (heard, layers), normed=self.last_layer == "normed"
-            ),
-            hearing=hearing,
-            prompt=prompt,
-            pad=getattr(decoder.config, "pad_token_id", None) or 0,
-            lora=self._lora(family, checkpoint, decoder),
-        )
-
-    def _lora(self, family: Family, checkpoint: Checkpoint, decoder: Any) -> Any:
-        from isogloss.models._llm_load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Lora, lora_files
-
-        if family.lora is None or self.lora == "never":
-            return None
-        files = lora_files(family, checkpoint)
-        if files is None:
-            if checkpoint.config.get("has_lora_adapter", True):
-                folder = f"{family.lora}/" if family.lora else ""
-                raise ModelError(
-                    f"{checkpoint.name} has no {folder}{ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, the "
-                    f"LoRA that {family.title} hears speech with; download them, or set lora: never"
-                )
-            return None
-        return Lora(decoder, *files, name=checkpoint.name)
-
-    def _around(
-        self, family: Family, checkpoint: Checkpoint, tokeniser: "Tokeniser"
-    ) -> tuple[list[int], list[int]]:
-        """Ids before and after a recording."""
-        if self.prompt:
-            before, _, after = self.prompt.partition(AUDIO)
-            first, last = (tokeniser.pieces(p) if p else [] for p in (before, after))
-        else:
-            first, last = (self._id(t, family, checkpoint, tokeniser) for t in family.around)
-        return first, last
-
-    def _id(
-        self, token: str, family: Family, checkpoint: Checkpoint, tokeniser: "Tokeniser"
-    ) -> list[int]:
-        if not token:
-            return []
-        if token.startswith("config:"):
-            return [family.config(checkpoint).integer((token.removeprefix("config:"),))]
-        found = tokeniser.id(token)
-        if found is None:
-            raise ModelError(
-                f"{checkpoint.name}: its tokeniser lacks {token}, which opens or closes a recording"
-                f' for {family.title}; write the prompt out as prompt: "...{AUDIO}..."'
-            )
-        return [found]

@@ -28,6 +28,8 @@ class Towers(ModelSource):
         "NLLB, T5, mT5; speech: Whisper, wav2vec 2.0, XLS-R, MMS, HuBERT, WavLM, w2v-BERT 2.0",
         licence="each checkpoint's own",
         reference="the transformers documentation of each architecture",
+        languages="those of the two encoders",
+        taps="in, 1 … last layer of each encoder",
     )
     located_by: ClassVar[frozenset[str]] = frozenset(
         {"text", "speech", "text_revision", "speech_revision"}
