@@ -75,23 +75,29 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
             for modality in dict.fromkeys(u.modality for u in pending):
                 events.advance("extract", 0, f"loading the {modality} encoder")
                 units = [u for u in pending if u.modality == modality]
-                refused: set[str] = set()
+                refused: dict[Unit, dict[str, Any]] = {}
                 for unit in units:
-                    loaded = False
                     try:
                         tower = adapter.tower(modality, language(unit.language))
-                        loaded = True
+                    except Exception as error:
+                        record = error_record(error, traceback.format_exc())
+                        # What is wrong with every language alike will not get better.
+                        same = any(r["message"] == record["message"] for r in refused.values())
+                        if isinstance(error, IsoglossError) and (same or len(units) == 1):
+                            raise
+                        refused[unit] = record
+                        events.advance("extract", unit.rows)
+                        continue
+                    try:
                         _make(plan, store, unit, tower, device, events)
                     except OutputError:
                         raise
                     except Exception as error:
-                        # What is wrong with every language alike will not get better.
-                        lost = not loaded and (str(error) in refused or len(units) == 1)
-                        if lost and isinstance(error, IsoglossError):
-                            raise
-                        refused.add(str(error))
                         store.fail(unit, error_record(error, traceback.format_exc()))
                         failures.append((unit, f"{type(error).__name__}: {error}"))
+                for unit, record in refused.items():
+                    store.fail(unit, record)
+                    failures.append((unit, f"{record['type']}: {record['message']}"))
     finally:
         adapter.close()
     return failures
