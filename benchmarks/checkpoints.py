@@ -98,6 +98,7 @@ def _write(folder, config, parts, ties, kind, **arguments):
 
     from isogloss.models._weights import quiet
 
+    torch.manual_seed(0)  # what is kept of a module as it is built
     tensors, generator = {}, torch.Generator().manual_seed(0)
     for prefix, path in parts.items():
         cls = _class(path)

@@ -38,7 +38,7 @@ class Encoded:
     rows: list[int]
     """Which of the utterances each row is: ordered by take, then as the sentences were given."""
     lengths: list[int]
-    """Time steps of each input."""
+    """Time steps of each recording, tokens of each text."""
     seconds: list[float]
     """Duration of each decoded recording; empty for text."""
     failed: dict[int, str] = field(default_factory=dict)
@@ -220,7 +220,8 @@ def encode(
             if isinstance(row, str):
                 failed[i] = row
             else:
-                rows[i], lengths[i] = row, features.length
+                rows[i] = row
+                lengths[i] = features.length if features.tokens is None else features.tokens
         advance(len(batch))
 
     batch: list[tuple[int, Features]] = []

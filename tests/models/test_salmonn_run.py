@@ -102,3 +102,27 @@ def test_the_report_says_which_input_was_used(runs):
     ):
         page = (runs[mode][1].folder / "report.html").read_text(encoding="utf-8")
         assert words in page
+
+
+def test_tokens_of_a_text_do_not_count_what_stands_before_it(runs):
+    for language in ("eng", "deu"):
+        counts = []
+        for mode in MODES:
+            output = runs[mode][0].output
+            record = json.loads(
+                next((output / "activations").glob(f"{language}.text-*.json")).read_text()
+            )
+            counts.append(
+                dict(zip(record["sentences"], record["covariates"]["tokens"], strict=True))
+            )
+        joint, separate, mismatched = counts
+        assert joint == {s: separate[s] for s in joint}
+        assert mismatched == {s: separate[s] for s in mismatched}
+
+
+def test_the_control_stands_beside_the_joint_run(runs):
+    joint, mismatched = (runs[mode][0].output for mode in ("joint", "mismatched"))
+    page = isogloss.write_report(joint, control=mismatched).read_text()
+    assert "control: with another sentence's recording" in page.replace("&#39;", "'")
+    with pytest.raises(isogloss.errors.IsoglossError, match="they were encoded alone"):
+        isogloss.write_report(joint, control=runs["separate"][0].output)

@@ -33,6 +33,7 @@ SMALL_FILES = (
     "spiece.model",
     "tokenizer.model",
     "spm.model",
+    "tekken.json",
 )
 
 

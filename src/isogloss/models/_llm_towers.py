@@ -99,6 +99,10 @@ class Prompt:
         counted = np.array([counts for part, counts in parts for _ in part], bool)
         return self._checked(ids), counted, mostly_unknown(pieces, self._unknown)
 
+    def count(self, text: str) -> int:
+        """Tokens of a text alone."""
+        return len(self._tokeniser.pieces(text))
+
     def _checked(self, ids: list[int]) -> NDArray[np.int64]:
         if self._limit is not None and len(ids) > self._limit:
             raise ItemError(f"the input has {len(ids)} tokens, and the model reads {self._limit}")
@@ -209,7 +213,8 @@ class LlmText(LlmTower):
         ids, counted, note = self._parts.prompt.text(text, special=self._special, sounds=sounds)
         values = {"ids": ids, "counted": counted, **(sounds.arrays() if sounds else {})}
         size = self._parts.hearing.size(sounds) if sounds else 0
-        return Features(values, max(len(ids), size), note)
+        tokens = self._parts.prompt.count(text)
+        return Features(values, max(len(ids), size), note, tokens=tokens)
 
 
 def tap_specs(family: Family, layers: tuple[int, int], *, normed: bool) -> dict[str, TapSpec]:

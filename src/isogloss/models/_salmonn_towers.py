@@ -216,7 +216,7 @@ class SalmonnText(SalmonnTower):
         values |= {"input_ids": np.array(ids, np.int64), "pooled": pooled}
         inner = [i for i, mine in zip(after, own, strict=True) if mine]
         notes = (note, mostly_unknown(inner, self._pieces.unknown))
-        return Features(values, len(ids), "; ".join(n for n in notes if n))
+        return Features(values, len(ids), "; ".join(n for n in notes if n), tokens=len(inner))
 
 
 def opening_of(pieces: Pieces, prompt: str) -> list[int]:

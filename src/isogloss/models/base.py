@@ -81,6 +81,8 @@ class Features:
     """Time steps at the encoder's input, which is what a batch's budget counts."""
     note: str = ""
     """Something done to the input that the user should know."""
+    tokens: int | None = None
+    """Tokens of the text alone, where ``length`` counts a prompt or a recording as well."""
 
 
 @dataclass(frozen=True)

@@ -153,20 +153,16 @@ class SpeechLlm(ModelSource):
         )
 
     def fingerprint(self) -> dict[str, str]:
-        """The content of the checkpoint, with the LoRA and Mistral's tokeniser of a folder."""
+        """The content of the checkpoint, with the LoRA of a folder."""
         from isogloss.models._llm_load import lora_files
-        from isogloss.models._llm_tekken import TEKKEN
 
         checkpoint = self._checkpoint()
         found = {"checkpoint": checkpoint.fingerprint()}
-        # A commit of the hub names them too, without fetching them.
+        # A commit of the hub names it too, without fetching it.
         if found["checkpoint"].startswith("sha256:"):
             lora = self.lora != "never" and lora_files(family_of(checkpoint)[0], checkpoint)
-            tekken = checkpoint.file(TEKKEN)
             if lora:
                 found["lora"] = "+".join(f"sha256:{file_digest(path)}" for path in lora)
-            if tekken:
-                found["tokeniser"] = f"sha256:{file_digest(tekken)}"
         return found
 
     def title(self) -> str:
