@@ -52,7 +52,8 @@ class Seamless(ModelSource):
         reference="Seamless Communication et al., 2023, arXiv:2312.05187",
         parameters=(("text encoder", 765_984_768), ("speech encoder", 635_046_720)),
         languages="text 96, speech 101",
-        taps="in, 1 … last layer (24 in v2 large) in both modalities; speech: len, after the length adaptor",
+        taps="in, 1 … last layer (24 in v2 large) in both modalities; speech: len, after the "
+        "length adaptor",
     )
 
     handles: ClassVar[frozenset[str]] = frozenset(_CLASSES)
