@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from builders import PAIRS, TAPS, make_run
+from builders import PAIRS, SHARED, TAPS, make_run
 from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses._curves import subsets
@@ -545,3 +545,16 @@ def test_a_mean_that_could_not_be_tested_says_why(run):
     text = " ".join(specs.parse(ANALYSES, "cross_modal").summarise(frame, lost).findings)
     assert f"The mean over languages has {reason}." in text
     assert "better than chance at" not in text
+
+
+def test_taps_of_one_depth_stay_in_the_order_of_the_model(tmp_path, monkeypatch):
+    speech = (("enc", 0.0), ("proj", 0.0), *TAPS["speech"])
+    monkeypatch.setattr("builders.TAPS", {"text": TAPS["text"], "speech": speech})
+    monkeypatch.setattr("builders.SHARED", {"enc": 0.0, "proj": 0.2, **SHARED})
+    made = make_run(tmp_path / "out", analyses="cross_lingual")
+    for chart in summarised(made.folder, "cross_lingual").charts:
+        text, speech = chart.panels
+        assert text.x.categories == ("in", "1", "2")
+        assert speech.x.categories == ("enc", "proj", "in", "1", "2", "len")
+        for panel in chart.panels:
+            assert all(line.x == panel.x.categories for line in panel.marks)

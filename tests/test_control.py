@@ -57,10 +57,12 @@ def test_both_curves_are_those_of_their_runs(runs):
             assert lines[name].y == tuple(rows.sort("position")["calibrated"])
         assert lines[OWN].y != lines[CONTROL].y
     said = findings(mine, its)
-    last = its.filter(analysis="gaps", control="", group="cross-modal")["calibrated"][0]
-    assert any(
-        s.startswith("gaps, cross-modal") and f"{last:.2f} in the control" in s for s in said
-    )
+    last = its.filter(analysis="cross_modal", control="").sort("position")["calibrated"][-1]
+    start = "Speech against text (matched) at the last tap (len)"
+    told = next(text for text in said if text.startswith(start))
+    assert f"{last:.2f} with another one's" in told
+    assert not any("gap" in text for text in said)
+    assert len(findings(*(m.filter(analysis="gaps") for m in (mine, its)))) == 3
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from isogloss.analyses._curves import (
     y_axis,
 )
 from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
-from isogloss.charts import Axis, Chart, Line, Panel
-from isogloss.corpora.base import MODALITIES
+from isogloss.charts import Chart, Panel
+from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.results import NULL
 from isogloss.settings import setting
 
@@ -75,12 +75,14 @@ class CrossLingual(Analysis):
 
 
 def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> Chart:
-    axis, y = x_axis(frame), y_axis(frame["measure"][0], calibrated)
+    joint, y = x_axis(frame), y_axis(frame["measure"][0], calibrated)
 
-    def lines(modality: str) -> list[Line]:
+    def panel(modality: Modality) -> Panel | None:
         rows = frame.filter(group=modality)
         if rows.is_empty():
-            return []
+            return None
+        # Positions are counted in each modality by itself, so that the order of names is its own.
+        axis = joint if joint.categories is None else x_axis(rows)
         colour = MODALITIES.index(modality)
         drawn = curve(
             rows, axis, modality, colour=colour, calibrated=calibrated, count="language pairs"
@@ -99,13 +101,9 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
                     count="language pairs",
                 ),
             )
-        return lines
+        return Panel(_heading(frame, modality), axis, y, tuple(lines))
 
-    panels = [
-        Panel(_heading(frame, modality), _own(axis, found), y, tuple(found))
-        for modality in MODALITIES
-        if (found := lines(modality))
-    ]
+    panels = [found for modality in MODALITIES if (found := panel(modality)) is not None]
     what = "calibrated, " if calibrated else ""
     left = taken_out(controlled) if calibrated else ""
     return Chart(
@@ -117,14 +115,6 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         tuple(panels),
         columns=len(panels),
     )
-
-
-def _own(axis: Axis, lines: list[Line]) -> Axis:
-    """The axis without the taps that a modality lacks."""
-    if axis.categories is None:
-        return axis
-    used = {x for line in lines for x in line.x}
-    return Axis(axis.label, tuple(c for c in axis.categories if c in used))
 
 
 def _heading(frame: pl.DataFrame, modality: str) -> str:

@@ -32,7 +32,7 @@ from isogloss.languages import RESOURCE_LEVELS, languages
 from isogloss.results import NULL, calibrate
 from isogloss.settings import setting
 
-_MATCHED, _GRID = "matched", "all pairs"
+_MATCHED, GRID = "matched", "all pairs"
 _LEAST_SPAN = 0.1
 """Difference of scores that the colours of a map cover at least."""
 
@@ -57,7 +57,7 @@ class CrossModal(Analysis):
         places = [(_MATCHED, p.label, p.text, p.speech, p.depth) for p in contents.pairs]
         if self.pairs == "all":
             places += [
-                (_GRID, f"{text} × {speech}", text, speech, depth)
+                (GRID, f"{text} × {speech}", text, speech, depth)
                 for text, depth in contents.taps["text"]
                 for speech, _ in contents.taps["speech"]
             ]
@@ -76,7 +76,7 @@ class CrossModal(Analysis):
     def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
         """Figure 2, raw and calibrated, and the map of all pairs of taps if there is one."""
         plain, controlled = split(frame.filter(group=_MATCHED))
-        grid, _ = split(frame.filter(group=_GRID))
+        grid, _ = split(frame.filter(group=GRID))
         charts = [] if grid.is_empty() else [_map(grid)]
         if plain.is_empty():
             finding = "The taps that were read form no matched pair; only the map of all pairs is."

@@ -1,13 +1,18 @@
 """Figures and sentences that set a run beside its control."""
 
 from collections.abc import Iterator
+from math import isnan
 
 import polars as pl
 
+from isogloss import specs
+from isogloss.analyses import ANALYSES
 from isogloss.analyses._curves import shown, x_axis, y_axis
+from isogloss.analyses.cross_modal import GRID
 from isogloss.charts import Chart, Line, Panel
 from isogloss.results import PLAIN
 from isogloss.settings import digest
+from isogloss.similarity.measures import MEASURES
 
 OWN, CONTROL = "with the sentence's own recording", "control: with another sentence's recording"
 
@@ -32,8 +37,8 @@ def charts(means: pl.DataFrame, control: pl.DataFrame) -> Iterator[Chart]:
         if panels:
             yield Chart(
                 f"control_{analysis}" + (f"-{digest(measure)[:6]}" if several else ""),
-                f"{analysis.replace('_', ' ')}: own and other recordings"
-                + (f" ({measure})" if several else ""),
+                f"{_title(analysis)}: own and other recordings"
+                + (f" ({_short(measure)})" if several else ""),
                 f"Mean {'calibrated similarity' if calibrated else 'similarity'} ({measure}) where "
                 "each text was encoded after the recording of its own sentence, and in the control "
                 "after that of another one. Bands, where there are any, are 95 % intervals of the "
@@ -44,27 +49,46 @@ def charts(means: pl.DataFrame, control: pl.DataFrame) -> Iterator[Chart]:
 
 
 def findings(means: pl.DataFrame, control: pl.DataFrame) -> list[str]:
-    """What the control says at the last tap, one sentence for each kind of comparison."""
+    """What the control says at the last tap, one sentence for each kind of comparison.
+
+    Where some go over several taps, those at the last one alone would only repeat them.
+    """
     found = []
+    several = means["measure"].n_unique() > 1
+    places = means.group_by("analysis", "group").agg(pl.col("position").n_unique())
+    over_taps = bool((places["position"] > 1).any())
     for analysis, measure, mine, its in _shared(means, control):
+        by = f" ({_short(measure)})" if several else ""
         for (group,), rows in mine.group_by("group", maintain_order=True):
+            if rows["position"].n_unique() == 1 and over_taps:
+                continue
             last = rows.sort("depth", "position").row(-1, named=True)
             beside = its.filter(group=group, position=last["position"], label=last["label"])
             if beside.is_empty():
                 continue
-            value = "score" if last["calibrated"] != last["calibrated"] else "calibrated"
+            value = "score" if isnan(last["calibrated"]) else "calibrated"
+            what = "similarity" if value == "score" else "calibrated similarity"
             found.append(
-                f"{analysis.replace('_', ' ')}, {group}, at {last['label']} ({measure}): "
-                f"{value} {shown(last[value])} with the sentence's own recording, "
-                f"{shown(beside[value][0])} in the control."
+                f"{_title(analysis)} ({group}) at the last tap ({last['label']}){by}: {what} "
+                f"{shown(last[value])} with the sentence's own recording, "
+                f"{shown(beside[value][0])} with another one's."
             )
     return found
+
+
+def _title(analysis: str) -> str:
+    return ANALYSES.get(analysis).title
+
+
+def _short(measure: str) -> str:
+    return specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
 
 
 def _shared(
     means: pl.DataFrame, control: pl.DataFrame
 ) -> Iterator[tuple[str, str, pl.DataFrame, pl.DataFrame]]:
-    plain, other = means.filter(control=PLAIN), control.filter(control=PLAIN)
+    kept = (pl.col("control") == PLAIN) & (pl.col("group") != GRID)
+    plain, other = means.filter(kept), control.filter(kept)
     for (analysis, measure), mine in plain.group_by("analysis", "measure", maintain_order=True):
         its = other.filter(analysis=analysis, measure=measure)
         if its.height:
