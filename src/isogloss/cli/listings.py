@@ -144,14 +144,16 @@ def everything() -> None:
 
 def languages(
     names: Annotated[
-        tuple[str, ...], Parameter(help="Only these; any code of any system is understood.")
+        tuple[str, ...],
+        Parameter(help="Only these: any code of any system, or a set such as paper-sonar."),
     ] = (),
     /,
 ) -> None:
     """List the languages with their resource level and their codes."""
-    from isogloss.languages import language
+    from isogloss.languages import resolve
 
-    chosen = [language(n) for n in names] if names else known_languages().values()
+    table = known_languages()
+    chosen = [table[code] for code in resolve(names)] if names else list(table.values())
     show_table(
         "",
         [
