@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from isogloss.errors import StudyError
+from isogloss.models import MODELS
 from isogloss.settings import role_of
 from isogloss.study import Study, merge
 from isogloss.template import template
@@ -122,13 +123,15 @@ def test_roles_of_the_study_are_classified():
 
 
 @pytest.mark.parametrize("corpus", ["manifest", "udhr"])
-@pytest.mark.parametrize("model", ["seamless", "towers"])
+@pytest.mark.parametrize("model", MODELS.names())
 def test_the_template_is_a_study_once_filled_in(corpus, model):
     text = template(corpus, model)
     values = yaml.safe_load(text)
     for section in ("corpus", "model"):
         values[section] = {
-            k: "filled-in" if v is None and k in ("path", "text", "speech") else v
+            k: "filled-in"
+            if v is None and k in ("path", "text", "speech", "beats", "checkpoint")
+            else v
             for k, v in values[section].items()
         }
     made = Study(**values)

@@ -50,7 +50,7 @@ class Means(Tower):
 
 
 class Both(Adapter):
-    def tower(self, modality):
+    def tower(self, modality, language=None):
         return Means(modality)
 
 

@@ -1,5 +1,6 @@
 """A study file to start from, made from the schema."""
 
+import json
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any, Literal, get_args, get_origin
@@ -39,7 +40,8 @@ def template(corpus: str, model: str) -> str:
         others = ", ".join(n for n in _REGISTRIES[name].names() if n != kind)
         lines += [
             f"{name}:",
-            f"  # `isogloss init --{name}` writes the settings of another one ({others}).",
+            f"  # `isogloss init --{name}` writes the settings of another one:",
+            *(f"  # {line}" for line in wrap(others, 90)),
             f"  {key}: {kind}",
         ]
         fields = [f for f in settings.model_fields.items() if f[0] != key]
@@ -66,4 +68,6 @@ def _value(info: FieldInfo) -> str:
     plain = list(default) if isinstance(default, tuple) else default
     if not isinstance(plain, bool | int | float | list):
         plain = str(plain)
+    if isinstance(plain, str) and "\n" in plain:
+        return json.dumps(plain, ensure_ascii=False)  # YAML would go on in the next line
     return yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True).splitlines()[0]
