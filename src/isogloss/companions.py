@@ -25,24 +25,27 @@ def own_clips(items: Items, language: str) -> dict[str, Clip]:
     return found
 
 
-def partners(sentences: Sequence[str], seed: int) -> dict[str, str]:
+def partners(sentences: Sequence[str], seed: int, language: str) -> dict[str, str]:
     """Give each sentence another one of the same list, each once.
 
-    The sentences stand in a circle, in an order that depends on the seed and on their ids alone,
-    and each is given the next.
+    The sentences stand in a circle, in a random order, and each is given the next. Every language
+    has an order of its own: with one for all, two translations would follow recordings of the same
+    other sentence, and what they take from those would still make them alike.
 
-    >>> found = partners(["1", "2", "3"], seed=0)
+    >>> found = partners(["1", "2", "3"], seed=0, language="deu")
     >>> sorted(found.values()) == sorted(found), any(a == b for a, b in found.items())
     (True, False)
 
     Args:
         sentences: Their ids, without repeats.
         seed: Seed of the study.
+        language: Their language.
 
     Returns:
         Sentence -> partner; empty for fewer than two sentences.
     """
-    circle = sorted(sentences, key=lambda s: (hashlib.sha256(f"{seed}|{s}".encode()).digest(), s))
+    drawn = {s: hashlib.sha256(f"{seed}|{language}|{s}".encode()).digest() for s in sentences}
+    circle = sorted(sentences, key=lambda s: (drawn[s], s))
     if len(circle) < 2:
         return {}
     return dict(zip(circle, [*circle[1:], circle[0]], strict=True))
@@ -67,4 +70,4 @@ def companions(
     if rule == "same":
         return {s: usable[s] for s in sentences if s in usable}
     with_both = [s for s in sentences if s in usable]
-    return {s: usable[p] for s, p in partners(with_both, seed).items()}
+    return {s: usable[p] for s, p in partners(with_both, seed, language).items()}

@@ -21,7 +21,7 @@ def spoken(selection: Selection, model: ModelSource, names: Sequence[str]) -> Se
         ModelError: A language that was named, itself or as part of a set, is none of the model's.
     """
     takes = model.speaks()
-    foreign = [key for key in selection.items if key[0] not in (takes[key[1]] or {key[0]})]
+    foreign = [key for key in selection.items if not _known(takes[key[1]], key[0])]
     if not foreign:
         return selection
     called = ", ".join(f"{language(code).name} ({code}) as {m}" for code, m in foreign)
@@ -35,3 +35,7 @@ def spoken(selection: Selection, model: ModelSource, names: Sequence[str]) -> Se
     ]
     items = {key: found for key, found in selection.items.items() if key not in foreign}
     return replace(selection, items=items, dropped=(*selection.dropped, *dropped))
+
+
+def _known(codes: frozenset[str] | None, code: str) -> bool:
+    return codes is None or code in codes

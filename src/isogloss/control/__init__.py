@@ -14,9 +14,11 @@ import polars as pl
 
 from isogloss import atomic, specs
 from isogloss.analyses import ANALYSES
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, choices
+from isogloss.models import MODELS
 from isogloss.results import parquet, read
 from isogloss.runs import Run
+from isogloss.settings import role_of
 from isogloss.store import read_json
 
 __all__ = ["Control", "keep", "kept"]
@@ -64,6 +66,22 @@ def keep(run: Run, folder: Path) -> None:
                 f"{folder} is no control of {run.folder}: the {part} has another {name} "
                 f"({_short(its)} instead of {_short(mine)})"
             )
+    for what, mine, its in (
+        ("settings of the model", _model(run), _model(other)),
+        ("seed", run.study["seed"], other.study["seed"]),
+        ("sentences", _sentences(run), _sentences(other)),
+    ):
+        if mine != its:
+            differ = (
+                sorted(k for k in {**mine, **its} if mine.get(k) != its.get(k))
+                if isinstance(mine, dict)
+                else []
+            )
+            named = f" ({choices(differ, 6)})" if differ else ""
+            raise IsoglossError(
+                f"{folder} is no control of {run.folder}: it has other {what}{named}. Run the same "
+                "study with another `input` and nothing else changed"
+            )
     found = [read(folder / "results" / "means", name) for name in _analyses(other)]
     if not found:
         raise IsoglossError(f"{folder} has no results yet; `isogloss run` makes them")
@@ -86,6 +104,21 @@ _COMPANION = {
     SAME: "they had that of their own",
     OTHER: "they had that of another",
 }
+
+
+def _model(run: Run) -> dict[str, Any]:
+    """What the two must have in common, wherever the checkpoint lies."""
+    kind = MODELS.get(run.study["model"]["family"])
+    fields = {
+        name: value
+        for name, value in run.study["model"].items()
+        if name in kind.model_fields and name not in kind.located_by and name != "input"
+    }
+    return {n: v for n, v in fields.items() if role_of(kind, n) in ("identity", "scope")}
+
+
+def _sentences(run: Run) -> dict[str, tuple[str, ...]]:
+    return {f"{u.language} {u.modality}": u.sentences for u in run.units}
 
 
 def _analyses(run: Run) -> list[str]:

@@ -13,7 +13,7 @@ from isogloss.errors import ModelError, choices
 from isogloss.models._checkpoint import Checkpoint
 from isogloss.models._files import read_json, weight_files
 from isogloss.models._llm_families import Family
-from isogloss.models._weights import quiet
+from isogloss.models._weights import quiet, refuse_layers_beyond
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +80,7 @@ def load_llm(
                 f"{checkpoint.name} cannot be loaded as {model.__name__}: {_first_line(error)}"
             ) from error
     _check(report, checkpoint, model.__name__)
+    refuse_layers_beyond(module, report["unexpected_keys"], checkpoint.name)
     return module.eval().requires_grad_(False).to(device)
 
 

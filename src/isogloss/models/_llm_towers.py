@@ -83,6 +83,8 @@ class Prompt:
         pieces = self._tokeniser.pieces(text)
         if not pieces:
             raise ItemError("no token is left of the text")
+        if self._token in pieces:
+            raise ItemError("the text holds the token that stands for a recording")
         before, after = self._text
         heard: list[int] = []
         if sounds is not None:

@@ -47,7 +47,15 @@ def read_pickle(path: Path) -> Any:
             "can run any code. It is not read. Use a file that holds tensors alone, or convert it "
             "to safetensors where you trust it"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise _damaged(path, error) from error
 
 

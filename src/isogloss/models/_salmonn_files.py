@@ -44,12 +44,8 @@ def find_files(*, whisper: Place, beats: Place, vicuna: Place, trained: Place) -
     )
     sounds = find_file(
         *beats,
-        patterns=(
-            "BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt",
-            "BEATs_iter3_plus_AS2M_finetuned*.pt",
-            "*BEATs*.pt",
-            "*beats*.pt",
-        ),
+        # There are a dozen BEATs of one width; another one must be named as a file.
+        patterns=("BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt",),
         what="the BEATs encoder (`beats`)",
         where="Get BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt by the link in "
         "https://github.com/microsoft/unilm/tree/master/beats",

@@ -118,7 +118,7 @@ def load_pieces(folder: Path, name: str, embeddings: int) -> Pieces:
         raise ModelError(f"the tokeniser of {name} cannot be read: {error}") from error
     if pieces.opening < 0:
         raise ModelError(f"the tokeniser of {name} has no <s>, so it is none of Llama")
-    if pieces.size > embeddings:
+    if pieces.size != embeddings:
         raise ModelError(
             f"{name}: the tokeniser has {pieces.size} tokens, but the model {embeddings} "
             "embeddings, so they belong to different checkpoints"

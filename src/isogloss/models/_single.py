@@ -78,7 +78,9 @@ def find_file(
         raise ModelError(f"no such file: {name}. {missing}")
     checkpoint = find(name, revision)
     if isinstance(checkpoint, FolderCheckpoint):
-        names = [str(p.relative_to(checkpoint.path)) for p in checkpoint.path.rglob("*")]
+        names = [
+            str(p.relative_to(checkpoint.path)) for p in checkpoint.path.rglob("*") if p.is_file()
+        ]
     else:
         names = sorted(hub_files(name, revision))
     for pattern in patterns:

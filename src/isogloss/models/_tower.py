@@ -77,7 +77,7 @@ class EncoderTower(Tower):
         collated = self.collate(batch)
         masks = {k: torch.from_numpy(m).to(self._device) for k, m in collated.masks.items()}
         inputs = {name: self._moved(value) for name, value in collated.inputs.items()}
-        with torch.inference_mode(), _full_precision(self._device), self.during(masks):
+        with torch.inference_mode(), full_precision(self._device), self.during(masks):
             with self._recorder.pooling(masks) as pooled:
                 self.module(**inputs)
             return {tap.name: pooled[tap.name].cpu().numpy() for tap in self.taps}
@@ -93,7 +93,7 @@ class EncoderTower(Tower):
 
 
 @contextmanager
-def _full_precision(device: "torch.device") -> Iterator[None]:
+def full_precision(device: "torch.device") -> Iterator[None]:
     """Keep cuDNN from computing float32 convolutions in TF32, which it does by default."""
     import torch
 

@@ -8,7 +8,7 @@ import importlib
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +135,39 @@ def load_encoder(
         except _BUILD_ERRORS as error:
             raise ModelError(f"{checkpoint.name}: the {what} cannot be built: {error}") from error
     _check(report, checkpoint, what, unused)
+    refuse_layers_beyond(module, report["unexpected_keys"], checkpoint.name)
     return module.eval().requires_grad_(False).to(device)
+
+
+def refuse_layers_beyond(module: Any, names: Iterable[str], checkpoint: str) -> None:
+    """Refuse weights of layers that the configuration does not count.
+
+    Without them a model would be cut short, and its last layer be another one. Other weights that a
+    module does not take, such as heads, do no harm.
+
+    Raises:
+        ModelError: There are such layers.
+    """
+    from torch.nn import ModuleList
+
+    beyond = set()
+    for name in names:
+        parts = name.split(".")
+        for i, part in enumerate(parts):
+            if part.isdigit():
+                try:
+                    layers = module.get_submodule(".".join(parts[:i]))
+                except AttributeError:
+                    break
+                # Of none at all is what was left out on purpose, such as images.
+                if isinstance(layers, ModuleList) and 0 < len(layers) <= int(part):
+                    beyond.add(".".join(parts[: i + 1]))
+                    break
+    if beyond:
+        raise ModelError(
+            f"{checkpoint}: the weights have layers that config.json does not count: "
+            f"{choices(sorted(beyond), 4)}; the two belong to different checkpoints"
+        )
 
 
 def _check(

@@ -12,7 +12,7 @@ from isogloss.corpora.base import Modality
 from isogloss.errors import ItemError, ModelError
 from isogloss.languages import Language
 from isogloss.models._speech import Window
-from isogloss.models._tower import Collated, EncoderAdapter, Samples, TextTower
+from isogloss.models._tower import Collated, EncoderAdapter, Samples, TextTower, full_precision
 from isogloss.models.base import Features, Heard, Tower
 
 WINDOWS = 8
@@ -51,7 +51,7 @@ class Listener(nn.Module):
         assert self.encoder is not None  # noqa: S101
         first = next(self.encoder.parameters())
         features = torch.from_numpy(window[None]).to(device=first.device, dtype=first.dtype)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision(first.device):
             self.heard = self.encoder(features).last_hidden_state
         self.encoder = None
 

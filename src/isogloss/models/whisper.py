@@ -32,6 +32,9 @@ from isogloss.settings import setting
 _START = "<|startoftranscript|>"
 _ENGLISH_ONLY = 51_864
 """Vocabulary of the released English-only models, whose tokeniser still lists every language."""
+_PLAIN = "<|notimestamps|>"
+_RELEASED, _AFTER = (_ENGLISH_ONLY, 51_865, 51_866), 1502
+"""Vocabularies of the released models, and how far from their end the token above stands."""
 _TOKEN_FILES = ("added_tokens.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -251,7 +254,9 @@ class Whisper(ModelSource):
             silence = np.zeros(1, np.float32)
             module.hear_only(window.features(silence).values["input_features"])
         tokeniser = load_tokeniser(checkpoint.folder())
-        check_vocabulary(tokeniser, checkpoint.integer("vocab_size", 51_865), checkpoint.name)
+        vocabulary = checkpoint.integer("vocab_size", 51_865)
+        check_vocabulary(tokeniser, vocabulary, checkpoint.name)
+        _check_release(tokeniser, vocabulary, checkpoint.name)
         return DecoderTower(
             module,
             window=window if heard else None,
@@ -295,3 +300,14 @@ def _special_tokens(checkpoint: Checkpoint) -> frozenset[str]:
         f"{checkpoint.name} does not say which languages it speaks: none of "
         f"{', '.join(_TOKEN_FILES)} lists {_START}. Give the folder with Whisper's own tokeniser"
     )
+
+
+def _check_release(tokeniser: Any, vocabulary: int, name: str) -> None:
+    """Large-v3 has a language more than its forerunners, which moves the tokens after it by one."""
+    found = tokeniser.id(_PLAIN)
+    whole = tokeniser.size > vocabulary - _AFTER
+    if whole and vocabulary in _RELEASED and found not in (None, vocabulary - _AFTER):
+        raise ModelError(
+            f"{name}: the tokeniser has {_PLAIN} at {found}, but a model with {vocabulary} tokens "
+            f"at {vocabulary - _AFTER}, so they belong to different releases of Whisper"
+        )
