@@ -88,3 +88,26 @@ def test_a_control_without_results_is_refused(tmp_path):
         described(tmp_path / name, companion)
     with pytest.raises(IsoglossError, match="b has no results yet"):
         keep(Run.read(tmp_path / "a"), tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": {"last_layer": "raw"}}, r"other settings of the model \(last_layer\)"),
+        ({"seed": 7}, "other seed"),
+        ({"sentences": 30}, r"other sentences \(deu speech, deu text"),
+    ],
+)
+def test_a_control_differs_in_its_input_alone(tmp_path, change, message):
+    make_run(tmp_path / "a")
+    make_run(
+        tmp_path / "b", **({"sentences": change["sentences"]} if "sentences" in change else {})
+    )
+    path = tmp_path / "b" / "run.json"
+    values = json.loads(path.read_text())
+    values["study"]["model"] |= change.get("model", {})
+    values["study"]["seed"] = change.get("seed", values["study"]["seed"])
+    path.write_text(json.dumps(values))
+    one, other = described(tmp_path / "a", "same"), described(tmp_path / "b", "other")
+    with pytest.raises(IsoglossError, match=message):
+        keep(one, other.folder)

@@ -495,3 +495,18 @@ def test_one_file_on_the_hub(hub):
     assert (again.fingerprint(), again.path()) == (found.fingerprint(), found.path())
     with pytest.raises(ModelError, match=r"org/model lacks the encoder; it holds seamless"):
         find_file("org/model", **{**wanted, "patterns": ("*.pth",)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("bert", "num_hidden_layers"), ("t5", "num_layers"), ("whisper", "encoder_layers")],
+)
+def test_weights_with_more_layers_than_the_configuration(damaged, pair, kind, key):
+    folder = damaged(kind)
+    layers = json.loads((folder / "config.json").read_text())[key]
+    configure(folder, **{key: layers - 1})
+    side = "speech" if kind == "whisper" else "text"
+    with pytest.raises(
+        ModelError, match=rf"layers that config.json does not count: .*{layers - 1}"
+    ):
+        pair(**{side: str(folder)}).load(device="cpu").tower(side)

@@ -8,9 +8,10 @@ import pytest
 
 from isogloss.errors import ItemError, ModelError
 from isogloss.languages import language
+from isogloss.models._tokens import Tokeniser
 from isogloss.models._whisper_towers import WINDOWS
 from isogloss.models.base import Heard
-from isogloss.models.whisper import Whisper
+from isogloss.models.whisper import Whisper, _check_release
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -497,3 +498,28 @@ def test_a_study(given, corpus, folder, whole, mel, tmp_path, gap):
     else:
         assert all(s != n for s, n in partners)
         assert sorted(n for _, n in partners) == sorted(german)
+
+
+class Listed(Tokeniser):
+    """As many tokens as a released one, with one of them at a given place."""
+
+    def __init__(self, size, place):
+        self.size, self.place = size, place
+
+    def pieces(self, text):
+        raise NotImplementedError
+
+    around = pieces
+
+    def id(self, token):
+        return self.place if token == "<|notimestamps|>" else None
+
+
+@pytest.mark.parametrize(("vocabulary", "place"), [(51_865, 50_363), (51_866, 50_364)])
+def test_a_tokeniser_of_another_release_is_refused(vocabulary, place):
+    _check_release(Listed(vocabulary, place), vocabulary, "whisper")
+    _check_release(Listed(vocabulary, None), vocabulary, "whisper")
+    with pytest.raises(
+        ModelError, match=f"at {place - 1}, but a model with {vocabulary} tokens at"
+    ):
+        _check_release(Listed(vocabulary - 1, place - 1), vocabulary, "whisper")
