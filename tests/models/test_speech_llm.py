@@ -729,6 +729,11 @@ def test_longest_recordings_are_taken(adapters, sounds, german):
 
 def test_text_that_cannot_be_used(adapters, german):
     tower = adapters("qwen2_audio").tower("text")
+    prompt = tower._parts.prompt
+    prompt._token, kept = prompt._tokeniser.pieces("Hallo")[-1], prompt._token
+    with pytest.raises(ItemError, match="token that stands for a recording"):
+        tower.features("Hallo", german)
+    prompt._token = kept
     with pytest.raises(ItemError, match="empty"):
         tower.features("  ", german)
     with pytest.raises(ItemError, match="tokens, and the model reads 400"):
