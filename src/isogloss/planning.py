@@ -226,7 +226,10 @@ def _content(
         return utterance.text or ""
     heard = beside.get(utterance.sentence)
     if heard is None:
-        return ItemError("there is no recording to go with the text, as this model needs one")
+        return ItemError(
+            "there is no recording to go with the text, and this model is given both; add speech "
+            "to corpus.modalities, or set the model's `input` to separate"
+        )
     return heard if isinstance(heard, ItemError) else f"{utterance.text or ''}\0{heard}"
 
 
