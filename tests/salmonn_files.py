@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from isogloss.models._weights import quiet
 
-GOLDEN = Path(__file__).parent / "data" / "salmonn.safetensors"
+GOLDEN = Path(__file__).parent / "golden" / "salmonn.safetensors"
 """Made by the official code: small random weights, inputs, and the values that it gave."""
 LAYERS, WIDTH, RANK, ALPHA = 4, 128, 8, 32
 """Of the small Vicuna and its low-rank updates."""

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from isogloss.models.sonar import Sonar
 
-GOLDEN = Path(__file__).parent / "data" / "sonar.safetensors"
+GOLDEN = Path(__file__).parent / "golden" / "sonar.safetensors"
 """Made by the official code: small random weights, inputs, and the value at every tap."""
 LENGTHS = json.loads(GOLDEN.with_suffix(".json").read_text())
 CONFIG = {
