@@ -14,6 +14,7 @@ import isogloss
 from isogloss.demo import LANGUAGES, demo_study
 from isogloss.errors import StoreError
 from isogloss.planning import plan
+from isogloss.runs import Run
 
 ARGUMENTS = {"languages": "eng,deu,tur", "sentences": 8}
 SCORES = ("cross_modal", "cross_lingual", "gaps")
@@ -37,8 +38,13 @@ def test_a_run_leaves_everything(done):
     assert set(outcome.results) == set(SCORES)
     names = {p.name for p in study.output.iterdir()}
     assert names == {
-        "study.json", "run.json", "activations", "results", "figures", "report.html",
+        "study.json", "run.json", "sentences.parquet", "activations", "results", "figures",
+        "report.html",
     }  # fmt: skip
+    texts = Run.read(study.output).texts()
+    units = Run.read(study.output).units
+    assert len(texts) == sum(len(u.sentences) for u in units if u.modality == "text")
+    assert all(text.strip() for text in texts.values())
     for name in SCORES:
         assert (study.output / "results" / f"{name}.csv").stat().st_size
         assert (study.output / "results" / "means" / f"{name}.csv").stat().st_size

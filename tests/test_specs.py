@@ -56,3 +56,23 @@ def test_split_leaves_commas_in_brackets():
 def test_analyses_are_written_with_their_options():
     line = specs.write(ANALYSES, specs.parse(ANALYSES, "cross_modal(pairs=all)"))
     assert line == "cross_modal(pairs=all, sentences=smallest)"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "data/flores",
+        "a b/c, d (1)/[x]",
+        'quo"te',
+        "C:\\flores\\",
+        "no",
+        "null",
+        "2026-01-01",
+        "~/f",
+    ],
+)
+def test_text_comes_back_from_a_line_whatever_it_holds(path):
+    line = specs._plain(path)
+    found = specs._read("analysis", f"tokens(corpus={line}, share=jaccard)")
+    assert found == ("tokens", {"corpus": path, "share": "jaccard"})
+    assert specs.split(f"tokens(corpus={line}), maps") == [f"tokens(corpus={line})", "maps"]

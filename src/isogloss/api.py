@@ -9,6 +9,7 @@ import polars as pl
 
 from isogloss import specs
 from isogloss.analyses import ANALYSES
+from isogloss.analyses.base import Reading
 from isogloss.compare import compare, prune
 from isogloss.control import keep
 from isogloss.corpora.base import grouped
@@ -16,6 +17,7 @@ from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent, task
 from isogloss.extract import extract
 from isogloss.planning import plan
+from isogloss.readings import Reader
 from isogloss.results import read, write
 from isogloss.runs import Run
 from isogloss.sharing import Options
@@ -50,7 +52,7 @@ class Outcome:
 
     folder: Path
     results: dict[str, pl.DataFrame]
-    """Analysis -> its table; columns as in ``results.SCHEMA``."""
+    """Analysis -> its table; columns as in ``results.SCHEMA``, or its own for a reading."""
     made: int
     """Units that were extracted now; the others were there."""
     failed: tuple[tuple[Unit, str], ...] = ()
@@ -97,6 +99,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
         )
     described.retire()
     described.write()
+    described.keep_texts(planned.texts)
     try:
         failed = extract(planned, store, events)
     except IsoglossError:
@@ -106,7 +109,8 @@ def run(study: Study, events: Events | None = None) -> Outcome:
     _tell(described, store, events)
     tables, skipped = analyse(study.output, events)
     for name, frame in tables.items():
-        _judge(name, frame, events)
+        if not issubclass(ANALYSES.get(name), Reading):
+            _judge(name, frame, events)
     try:
         path = write_report(study.output, events)
     except MissingExtraError as error:
@@ -169,15 +173,20 @@ def analyse(
     )
     results = described.folder / "results"
     tables: dict[str, pl.DataFrame] = {}
+    means: dict[str, pl.DataFrame] = {}
     skipped, files = [], []
+    readings: dict[str, Reading] = {}
     for line in described.study["analyses"]:
         analysis = specs.parse(ANALYSES, line)
         name = ANALYSES.name_of(type(analysis))
+        if isinstance(analysis, Reading):
+            readings[name] = analysis
+            continue
         wanted = list(analysis.comparisons(contents))
         if not wanted:
             skipped.append(name)
             continue
-        tables[name], means, used = compare(
+        tables[name], means[name], used = compare(
             wanted,
             measures,
             analysis=name,
@@ -188,8 +197,16 @@ def analyse(
         )
         files += used
         write(tables[name], results, name)
-        write(means, results / "means", name)
-    prune(results / "parts", files)
+        write(means[name], results / "means", name)
+    reader = Reader(described, store, tables, means, events)
+    for name, reading in readings.items():
+        found = reader.read(name, reading)
+        if found is None:
+            skipped.append(name)
+        else:
+            tables[name] = found
+            write(found, results, name)
+    prune(results / "parts", [*files, *reader.files])
     earlier = set()
     for path in (*results.glob("*.*"), *results.glob("means/*.*")):
         if path.stem not in tables and path.suffix in {".parquet", ".csv"}:
@@ -218,7 +235,8 @@ def load_results(folder: str | Path, *, means: bool = False) -> dict[str, pl.Dat
         IsoglossError: The folder holds no run, or its comparisons have not been made.
     """
     described = Run.read(Path(folder))
-    names = [ANALYSES.name_of(type(specs.parse(ANALYSES, a))) for a in described.study["analyses"]]
+    parts = [specs.parse(ANALYSES, line) for line in described.study["analyses"]]
+    names = [ANALYSES.name_of(type(p)) for p in parts if not (means and isinstance(p, Reading))]
     results = described.folder / "results"
     there = [n for n in names if (results / f"{n}.parquet").exists()]
     return {n: read(results / "means" if means else results, n) for n in there or names}

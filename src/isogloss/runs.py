@@ -3,6 +3,7 @@
 OUT/
   study.json      whose folder this is
   run.json        the study resolved, the units, what was dropped and why
+  sentences.parquet   the texts, which no activation can be turned back into
   activations/    see ``store``
   results/        one table per analysis, as Parquet and CSV
   figures/        PDF and PNG
@@ -10,20 +11,26 @@ OUT/
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from isogloss import atomic
 from isogloss.analyses.base import Contents
-from isogloss.corpora.base import Dropped, Modality
+from isogloss.corpora.base import Corpus, Dropped, Modality
 from isogloss.errors import IsoglossError, StoreError
 from isogloss.models.base import TapPair
 from isogloss.planning import Plan
 from isogloss.provenance import environment, now
+from isogloss.results import parquet
 from isogloss.store import Store, Unit, read_json
 from isogloss.study import Study
+
+TEXTS = {"language": pl.String(), "sentence": pl.String(), "text": pl.String()}
+"""Columns of ``sentences.parquet``."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Run:
                 "description": corpus.description,
                 "synthetic_speech": corpus.synthetic_speech,
                 "notes": list(corpus.notes),
+                "counts": _counts(corpus, {u.language for u in plan.units}),
             },
             units=plan.units,
             taps={m: tuple((t.name, t.depth) for t in taps) for m, taps in plan.taps.items()},
@@ -112,6 +120,24 @@ class Run:
         values = asdict(self)
         del values["folder"]
         atomic.write_json(self.folder / "run.json", values)
+
+    def keep_texts(self, texts: Mapping[tuple[str, str], str]) -> None:
+        """Write the texts of the run's sentences, so that figures can show them.
+
+        Args:
+            texts: (language, sentence) -> text; others than those of the run are left out.
+        """
+        used = {(unit.language, sentence) for unit in self.units for sentence in unit.sentences}
+        rows = sorted((*key, text) for key, text in texts.items() if key in used)
+        frame = pl.DataFrame(rows, schema=TEXTS, orient="row")
+        atomic.write_bytes(self.folder / "sentences.parquet", parquet(frame))
+
+    def texts(self) -> dict[tuple[str, str], str]:
+        """(language, sentence) -> its text; empty for a run of an earlier version."""
+        path = self.folder / "sentences.parquet"
+        if not path.exists():
+            return {}
+        return {(code, s): text for code, s, text in pl.read_parquet(path).iter_rows()}
 
     def retire(self) -> None:
         """Take away the scores, figures and report of an earlier run of other work.
@@ -169,3 +195,21 @@ class Run:
         for unit in self.committed(store).values():
             notes.update(store.record(unit)["notes"])
         return notes.most_common()
+
+
+def _counts(corpus: Corpus, languages: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Utterances and distinct sentences of each language before anything was chosen."""
+    spoken: dict[str, list[str]] = {code: [] for code in sorted(languages)}
+    for u in corpus.utterances:
+        if u.language in spoken and u.language not in corpus.counts:
+            spoken[u.language].append(u.sentence)
+    return {
+        code: dict(
+            zip(
+                ("utterances", "sentences"),
+                corpus.counts.get(code, (len(ids), len(set(ids)))),
+                strict=True,
+            )
+        )
+        for code, ids in spoken.items()
+    }

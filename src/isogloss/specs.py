@@ -4,6 +4,7 @@ The same line stands in the study file, on the command line and in the results, 
 which options a number was computed.
 """
 
+import json
 import re
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ from isogloss.settings import Settings, check_keys, own_first
 
 S = TypeVar("S", bound=Settings)
 
+_BARE = re.compile(r"[\w./+-][\w./+ -]*[\w./+-]|[\w./+-]")
+"""Text that needs no quotes."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SPEC = re.compile(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
@@ -53,13 +57,14 @@ def write(registry: Registry[S], part: S, *, defaults: bool = True) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Split a list of lines at the commas that stand outside brackets.
+    """Split a list of lines at the commas that stand outside brackets and double quotes.
 
     >>> split("svcca(share=0.9, rule=linear), cka")
     ['svcca(share=0.9, rule=linear)', 'cka']
     """
     parts, depth, start = [], 0, 0
-    for i, character in enumerate(text):
+    blank = _QUOTED.sub(lambda found: " " * len(found[0]), text)
+    for i, character in enumerate(blank):
         depth += (character in "([{") - (character in ")]}")
         if character == "," and depth == 0:
             parts.append(text[start:i])
@@ -91,4 +96,14 @@ def _plain(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(_plain(v) for v in value)}]"
-    return str(value)
+    text = str(value)
+    if isinstance(value, str) and not (_BARE.fullmatch(text) and _is_plain(text)):
+        # A JSON string is a YAML string too, and holds commas and brackets of a path.
+        return json.dumps(text, ensure_ascii=False)
+    return text
+
+
+def _is_plain(text: str) -> bool:
+    """Whether YAML reads a text as text, or as a number, which settings of text take too."""
+    value = yaml.safe_load(text)
+    return isinstance(value, str | int | float) and not isinstance(value, bool)

@@ -1,15 +1,18 @@
 """What an analysis is: which views to compare, and how to show the scores."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from isogloss.charts import Chart
 from isogloss.corpora.base import Modality
-from isogloss.models.base import TapPair
+from isogloss.events import Events
+from isogloss.models.base import ModelSource, TapPair
 from isogloss.settings import Settings
 
 
@@ -82,6 +85,40 @@ class Summary:
     """(title, frame) pairs; column names are shown as they are."""
 
 
+Scores = Literal["raw", "calibrated", "controlled"]
+"""Which scores a claim is tested on: as they are, against chance, or so without confounds."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the study, with its test on the model at hand.
+
+    A positive effect speaks for the statement, a negative one against it.
+    """
+
+    name: str
+    """Short id, the same for all kinds of scores, such as ``rises``."""
+    statement: str
+    """What is claimed, as a plain sentence."""
+    source: str
+    """Where the study says it, such as ``section 3.1``; empty for what it does not say."""
+    scores: Scores
+    effect: float
+    low: float
+    """95 % interval of the effect, with ``high``; NaN if there is none."""
+    high: float
+    p_value: float
+    """Two-sided; NaN if there is no test."""
+    count: int
+    """Languages behind it."""
+    unit: str
+    """What the effect is, such as ``difference of mean scores``."""
+    detail: str
+    """The numbers behind it, in words."""
+    reason: str = ""
+    """Why there is no test; empty if there is one."""
+
+
 class Analysis(Settings, ABC):
     """A question to a model. A new one is one subclass in a file of its own."""
 
@@ -102,3 +139,72 @@ class Analysis(Settings, ABC):
                 be taken out.
             means: Their means over languages, with the columns of ``results.MEANS``.
         """
+
+    def claims(self, frame: pl.DataFrame, means: pl.DataFrame) -> tuple[Claim, ...]:
+        """Test what the study says about the scores of one measure.
+
+        Args:
+            frame: As for :meth:`summarise`.
+            means: As for :meth:`summarise`.
+        """
+        return ()
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run holds, for analyses that look at more than scores."""
+
+    contents: Contents
+    tables: Mapping[str, pl.DataFrame]
+    """Comparing analysis -> its scores, with the columns of ``results.SCHEMA``."""
+    means: Mapping[str, pl.DataFrame]
+    """Comparing analysis -> means over languages, with the columns of ``results.MEANS``."""
+    texts: Mapping[tuple[str, str], str]
+    """(language, sentence) -> its text."""
+    study: Mapping[str, Any]
+    """The resolved study."""
+    model: Mapping[str, Any]
+    """What ``run.json`` says of the model."""
+    corpus: Mapping[str, Any]
+    """What ``run.json`` says of the corpus."""
+    view: Callable[[ViewKey], NDArray[np.float32]]
+    """Gives the activations of a view, (sentences × features): those of the recording that stands
+    for each sentence, in the order of ``contents.sentences``."""
+    content: Callable[[str, Modality], str]
+    """Gives the digest of the activations of a language and modality."""
+    part: Callable[[Any, Callable[[], pl.DataFrame]], pl.DataFrame]
+    """Gives the table of a JSON-able identity: the kept one, or the one that is made, and kept."""
+    source: Callable[[], ModelSource]
+    """Gives the settings of the model."""
+    events: Events
+
+
+class Reading(Analysis):
+    """An analysis that looks at the run itself instead of having views compared.
+
+    Readings come after all comparing analyses and see their tables.
+    """
+
+    @abstractmethod
+    def read(self, material: Material) -> pl.DataFrame | None:
+        """Make the table of this analysis, with columns of its own; None if there is nothing."""
+
+    @abstractmethod
+    def describe(self, frame: pl.DataFrame) -> Summary:
+        """Describe the table: findings, charts and tables."""
+
+    def claims_of(self, frame: pl.DataFrame) -> tuple[Claim, ...]:
+        """Test what the study says about this table."""
+        return ()
+
+    def comparisons(self, contents: Contents) -> Iterable[Comparison]:
+        """None: no views are compared."""
+        return ()
+
+    def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
+        """As :meth:`describe`; there are no means."""
+        return self.describe(frame)
+
+    def claims(self, frame: pl.DataFrame, means: pl.DataFrame) -> tuple[Claim, ...]:
+        """As :meth:`claims_of`; there are no means."""
+        return self.claims_of(frame)

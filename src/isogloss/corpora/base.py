@@ -122,6 +122,9 @@ class Corpus:
     """True where the speech was made by a synthesiser; shown wherever the corpus appears."""
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Language -> utterances and distinct sentences of the source, before anything is left out.
+    Counted from the utterances where a source does not say."""
 
 
 @dataclass(frozen=True)

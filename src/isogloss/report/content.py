@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import polars as pl
 
 from isogloss import __version__, specs
 from isogloss.analyses import ANALYSES
-from isogloss.analyses.base import Summary
+from isogloss.analyses.base import Analysis, Reading, Summary
 from isogloss.control import Control, kept
 from isogloss.control.figure import QUESTION
 from isogloss.control.figure import charts as control_charts
@@ -18,7 +17,7 @@ from isogloss.corpora.base import grouped
 from isogloss.errors import choices
 from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
-from isogloss.results import safe_csv
+from isogloss.results import SCHEMA, safe_csv
 from isogloss.runs import Run
 from isogloss.sensitivity import findings, outdated, read_table
 from isogloss.sensitivity.figure import chart
@@ -44,6 +43,9 @@ def content(run: Run, tables: dict[str, pl.DataFrame], means: dict[str, pl.DataF
         analysis = specs.parse(ANALYSES, line)
         name = ANALYSES.name_of(type(analysis))
         if name not in tables:
+            continue
+        if isinstance(analysis, Reading):
+            sections.append(_section(run, analysis, "", analysis.describe(tables[name]), False))
             continue
         for measure, frame in tables[name].group_by("measure", maintain_order=True):
             summary = analysis.summarise(frame, means[name].filter(measure=measure[0]))
@@ -103,8 +105,10 @@ def _marks(run: Run) -> list[str]:
     return marks
 
 
-def _section(run: Run, analysis: Any, measure: str, summary: Summary, several: bool) -> Section:
-    short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
+def _section(
+    run: Run, analysis: Analysis, measure: str, summary: Summary, several: bool
+) -> Section:
+    short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False) if several else ""
     suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
     charts = tuple(
         replace(
@@ -159,13 +163,14 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
     if missing:
         names = ", ".join(f"{u.language} {u.modality}" for u in missing)
         found.append(Banner("warning", f"Not extracted, so not in any figure: {names}."))
-    undefined = sum(int(t["score"].is_nan().sum()) for t in tables.values())
+    scored = [t for t in tables.values() if set(SCHEMA) <= set(t.columns)]
+    undefined = sum(int(t["score"].is_nan().sum()) for t in scored)
     if undefined:
         found.append(
             Banner("warning", f"{undefined} scores could not be computed; see the tables for why.")
         )
-    total = sum(t.height for t in tables.values())
-    for what, count in _grouped(cell for frame in tables.values() for cell in frame["warnings"]):
+    total = sum(t.height for t in scored)
+    for what, count in _grouped(cell for frame in scored for cell in frame["warnings"]):
         found.append(Banner("info", f"{count} of {total} scores: {what}."))
     if outdated(run.folder):
         found.append(

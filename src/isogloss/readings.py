@@ -1,0 +1,103 @@
+"""Let analyses look at a run itself, once the views have been compared."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from isogloss import atomic
+from isogloss.analyses.base import Material, Reading, ViewKey
+from isogloss.corpora.base import Modality
+from isogloss.errors import IsoglossError
+from isogloss.events import Events
+from isogloss.models import MODELS
+from isogloss.models.base import ModelSource
+from isogloss.results import parquet
+from isogloss.runs import Run
+from isogloss.settings import digest
+from isogloss.store import Store
+
+FORMAT = 1
+
+
+class Reader:
+    """Gives readings what a run holds, and keeps what they make of it.
+
+    Args:
+        run: The run.
+        store: Its activations.
+        tables: Comparing analysis -> its scores.
+        means: Comparing analysis -> means over languages.
+        events: Receives progress, and a warning for each reading that cannot be made.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        store: Store,
+        tables: Mapping[str, pl.DataFrame],
+        means: Mapping[str, pl.DataFrame],
+        events: Events,
+    ) -> None:
+        self.run, self.store, self.events = run, store, events
+        self.files: list[Path] = []
+        """The files of the parts that were used."""
+        self._units = run.committed(store)
+        self._contents = run.contents(store)
+        self._tables, self._means = dict(tables), dict(means)
+
+    def read(self, name: str, reading: Reading) -> pl.DataFrame | None:
+        """Make the table of a reading.
+
+        Returns:
+            The table; None if there is nothing to read, or if it cannot be made, which is said as a
+            warning. Errors that are nobody's fault but the code's are raised.
+        """
+        try:
+            return reading.read(self._material(name))
+        except IsoglossError as error:
+            self.events.warn(f"{name} is left out: {error}")
+            return None
+
+    def _material(self, name: str) -> Material:
+        run = self.run
+        return Material(
+            contents=self._contents,
+            tables=self._tables,
+            means=self._means,
+            texts=run.texts(),
+            study=run.study,
+            model=run.model,
+            corpus=run.corpus,
+            view=self._view,
+            content=self._content,
+            part=lambda identity, make: self._part([name, identity], make),
+            source=self._source,
+            events=self.events,
+        )
+
+    def _view(self, key: ViewKey) -> NDArray[np.float32]:
+        unit = self._units[key.language, key.modality]
+        sentences = self._contents.sentences[key.language, key.modality]
+        return self.store.view(unit, key.tap)[self.store.index(unit).rows(sentences)]
+
+    def _content(self, language: str, modality: Modality) -> str:
+        return str(self.store.record(self._units[language, modality])["sha256"])
+
+    def _part(self, identity: Any, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        name = digest([FORMAT, identity])[:24]
+        path = self.run.folder / "results" / "parts" / f"reading-{name}.parquet"
+        self.files.append(path)
+        try:
+            return pl.read_parquet(path)
+        except (FileNotFoundError, pl.exceptions.ComputeError):
+            made = make()
+            atomic.write_bytes(path, parquet(made))
+            return made
+
+    def _source(self) -> ModelSource:
+        settings = dict(self.run.study["model"])
+        return MODELS.get(settings["family"])(**settings)
