@@ -411,17 +411,41 @@ def test_nothing_found_with_enough_permutations_is_a_finding():
     assert of_languages(corrected([nan, nan], 0), corrected([nan, nan], 0), "Here") is None
 
 
-def test_the_scores_of_a_map_count_among_those_corrected_together(tmp_path):
+def test_the_cells_of_a_map_are_scored_against_chance_and_tested_nowhere(tmp_path):
     line = "cross_modal(pairs=all)"
-    made = make_run(tmp_path / "out", permutations=19, analyses=[line], languages=("deu", "eng"))
-    found = summarised(made.folder, line).findings
-    frame = load_results(made.folder)["cross_modal"].filter(control="")
-    assert frame.height == 2 * (4 + 12)
-    ahead = frame.filter(pl.col("p_value") < 0.06).height
-    assert 2 <= ahead < frame.height
-    needed = -(-20 * frame.height // ahead) - 1
-    assert any(f"{ahead} of the 32 scores tested together" in f for f in found)
-    assert any(f"it takes {needed}." in f for f in found)
+    asked = {"permutations": 19, "interval": "subsampling", "confounds": ("characters",)}
+    made = make_run(tmp_path / "out", analyses=[line], languages=("deu", "eng"), **asked)
+    every = analyse(made.folder)[0]["cross_modal"]
+    cells, rows = every.filter(group="all pairs"), every.filter(group="matched")
+    assert cells.height == 2 * 12
+    assert set(cells["control"]) == {""}
+    assert set(cells["permutations"]) == {0}
+    assert (
+        cells.select(pl.all_horizontal(pl.col("p_value", "q_value", "low").is_nan()))
+        .to_series()
+        .all()
+    )
+    assert cells["chance"].is_not_nan().all()
+    assert set(rows["control"]) == {"", "characters"}
+    assert set(rows["permutations"]) == {19}
+    # A cell on the diagonal is the score of the curve.
+    keys = ["language_a", "tap_a", "tap_b"]
+    both = cells.join(rows.filter(control=""), on=keys, suffix="_curve")
+    assert both.height == 2 * 4
+    assert (both["score"] == both["score_curve"]).all()
+    assert (both["chance"] == both["chance_curve"]).all()
+    # The correction is over what is tested alone.
+    plain = rows.filter(control="")
+    assert (plain["q_value"] <= plain["p_value"] * plain.height + 1e-12).all()
+
+
+def test_a_map_by_a_measure_without_closed_form_keeps_its_permutations(tmp_path):
+    line = "cross_modal(pairs=all)"
+    made = make_run(tmp_path / "out", analyses=[line], permutations=19, measures=["procrustes"])
+    cells = analyse(made.folder)[0]["cross_modal"].filter(group="all pairs")
+    assert cells["chance"].is_nan().all()
+    assert set(cells["permutations"]) == {19}
+    assert cells["calibrated"].is_not_nan().all()
 
 
 def test_without_any_chance_level_that_is_said(tmp_path):

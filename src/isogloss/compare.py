@@ -26,7 +26,7 @@ from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store, Unit
 
-FORMAT = 5
+FORMAT = 6
 
 Units = Mapping[tuple[str, Modality], Unit]
 
@@ -136,7 +136,7 @@ def _chunk_path(
         [c.group, c.label, c.position, c.depth, view(c.a), c.takes_a, view(c.b), c.takes_b]
         for c in chunk
     ]
-    asked = [[_ids(c.sentences), c.interval] for c in chunk]
+    asked = [[_ids(c.sentences), c.interval, c.plain] for c in chunk]
     used = sorted({(v.language, v.modality) for c in chunk for v in (c.a, c.b)})
     known = [covariates.get(unit, "") for unit in used]
     key = digest([FORMAT, measure, options.identity, known, identity, asked])

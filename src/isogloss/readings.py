@@ -1,6 +1,7 @@
 """Let analyses look at a run itself, once the views have been compared."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from isogloss import atomic
-from isogloss.analyses.base import Material, Reading, ViewKey
+from isogloss.analyses.base import Comparison, Material, Reading, ViewKey
+from isogloss.compare import compare
 from isogloss.corpora.base import Modality
 from isogloss.errors import IsoglossError
 from isogloss.events import Events
@@ -18,6 +20,8 @@ from isogloss.models.base import ModelSource
 from isogloss.results import parquet
 from isogloss.runs import Run
 from isogloss.settings import digest
+from isogloss.sharing import Options
+from isogloss.similarity.base import Measure
 from isogloss.store import Store
 
 FORMAT = 1
@@ -75,6 +79,7 @@ class Reader:
             view=self._view,
             content=self._content,
             part=lambda identity, make: self._part([name, identity], make),
+            score=partial(self._score, name),
             source=self._source,
             events=self.events,
         )
@@ -97,6 +102,32 @@ class Reader:
             made = make()
             atomic.write_bytes(path, parquet(made))
             return made
+
+    def _score(
+        self,
+        name: str,
+        comparisons: Sequence[Comparison],
+        measures: Sequence[Measure],
+        *,
+        permutations: int = 0,
+        confounds: bool = False,
+    ) -> pl.DataFrame:
+        study = self.run.study
+        taken_out = tuple(study["confounds"]) if confounds else ()
+        options = Options(
+            permutations, study["seed"], taken_out, "none", study["jobs"], study["memory"]
+        )
+        frame, _, files = compare(
+            comparisons,
+            measures,
+            analysis=name,
+            store=self.store,
+            units=self._units,
+            options=options,
+            events=self.events,
+        )
+        self.files += files
+        return frame
 
     def _source(self) -> ModelSource:
         settings = dict(self.run.study["model"])

@@ -21,6 +21,7 @@ from isogloss.similarity.measures import MEASURES
 from isogloss.similarity.over_utterances import utterances
 from isogloss.similarity.paired import MIN_SENTENCES
 from isogloss.similarity.partial import Nuisance
+from isogloss.similarity.shuffles import Shuffles
 from isogloss.store import Store, Unit
 
 PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
@@ -137,7 +138,7 @@ class _Job:
         self.rows_a, self.rows_b = scorer.shared.rows_of(c)
         self.failed = 0
         self.controls: list[Control] = []
-        if scorer.options.confounds and len(c.sentences) >= MIN_SENTENCES:
+        if scorer.options.confounds and not c.plain and len(c.sentences) >= MIN_SENTENCES:
             self.controls.append(scorer.shared.control(c, self.rows_a, self.rows_b))
 
     def shapes(self) -> Iterator[tuple[int, int, int]]:
@@ -188,25 +189,31 @@ class _Job:
             if view.failure:
                 self.failed += 1
                 return undefined(n, view.failure)
-        score = measure.compare(
-            self.a.prepared,
-            self.b.prepared,
-            rows_a=self.rows_a,
-            rows_b=self.rows_b,
-            covariates=out,
-            shuffles=self.scorer.shared.shuffles(self.c),
-        )
-        if not isinstance(score, Score):
-            raise TypeError(f"compare returned {type(score).__name__}, not a Score")
+        score = self._compared(out, shuffled=not self.c.plain)
+        if self.c.plain and np.isnan(score.chance):
+            score = self._compared(out, shuffled=True)
         if out and score.covariates != out.count and not np.isnan(score.score):
             return undefined(n, "the measure takes no confounds out", covariates=out.count)
         info = measure.info
         return replace(score, range=info.range, larger_is_more_similar=info.larger_is_more_similar)
 
+    def _compared(self, out: Nuisance | None, *, shuffled: bool) -> Score:
+        score = self.scorer.measure.compare(
+            self.a.prepared,
+            self.b.prepared,
+            rows_a=self.rows_a,
+            rows_b=self.rows_b,
+            covariates=out,
+            shuffles=self.scorer.shared.shuffles(self.c) if shuffled else Shuffles(0),
+        )
+        if not isinstance(score, Score):
+            raise TypeError(f"compare returned {type(score).__name__}, not a Score")
+        return score
+
     def _interval(self, score: Score, out: Nuisance | None) -> tuple[dict[str, Any], str]:
         """The ends of the interval, and why there is none if one was asked for."""
         method, c, scorer = self.scorer.options.interval, self.c, self.scorer
-        if method == "none" or not c.interval or np.isnan(score.score):
+        if method == "none" or not c.interval or c.plain or np.isnan(score.score):
             return _NO_INTERVAL, ""
         if np.isnan(score.calibrated) and not np.isnan(score.expected):
             return _NO_INTERVAL, "no interval: the score is saturated"

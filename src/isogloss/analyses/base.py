@@ -1,9 +1,9 @@
 """What an analysis is: which views to compare, and how to show the scores."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from isogloss.corpora.base import Modality
 from isogloss.events import Events
 from isogloss.models.base import ModelSource, TapPair
 from isogloss.settings import Settings
+from isogloss.similarity.base import Measure
 
 
 @dataclass(frozen=True, order=True)
@@ -46,6 +47,10 @@ class Comparison:
     """The same for the second view."""
     interval: bool = True
     """Whether an interval over sentences is wanted for this row."""
+    plain: bool = False
+    """Whether the score and its level of chance are all that is wanted: no interval, no second row
+    without confounds, and permutations only for measures without a closed form of chance. For
+    comparisons that are many and tested nowhere, such as the cells of a map."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,10 @@ class Claim:
     """The numbers behind it, in words."""
     reason: str = ""
     """Why there is no test; empty if there is one."""
+    given: str = ""
+    """What the test holds fixed, such as ``these sentences``; empty if nothing is."""
+    measure: str = ""
+    """By which measure, where the one who gathers claims cannot know it."""
 
 
 class Analysis(Settings, ABC):
@@ -174,9 +183,35 @@ class Material:
     """Gives the digest of the activations of a language and modality."""
     part: Callable[[Any, Callable[[], pl.DataFrame]], pl.DataFrame]
     """Gives the table of a JSON-able identity: the kept one, or the one that is made, and kept."""
+    score: "Scoring"
+    """Scores further comparisons."""
     source: Callable[[], ModelSource]
     """Gives the settings of the model."""
     events: Events
+
+
+class Scoring(Protocol):
+    """Scores comparisons beyond those of the analyses; finished chunks are kept."""
+
+    def __call__(
+        self,
+        comparisons: Sequence[Comparison],
+        measures: Sequence[Measure],
+        *,
+        permutations: int = 0,
+        confounds: bool = False,
+    ) -> pl.DataFrame:
+        """Score comparisons, without intervals.
+
+        Args:
+            comparisons: What to compare. Rows come in their order within a group and place.
+            measures: With what.
+            permutations: Shuffles for chance, where there is none in closed form.
+            confounds: Score once more without the confounds of the study.
+
+        Returns:
+            Columns as in ``results.SCHEMA``.
+        """
 
 
 class Reading(Analysis):

@@ -1,7 +1,7 @@
 """Every setting of a study as a command-line option, made from the schema itself."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -11,7 +11,7 @@ from isogloss.corpora import CORPORA
 from isogloss.errors import StudyError
 from isogloss.models import MODELS
 from isogloss.registry import Registry
-from isogloss.study import KINDS, Study
+from isogloss.study import KINDS, Study, merge
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,12 +32,20 @@ def schema() -> Iterator[tuple[str, Any, str]]:
                 merged.setdefault(field, []).append((part, declared))
         for field, uses in merged.items():
             declared = uses[0][1]
-            text = _help(declared.annotation, declared.description, declared.default)
             if field == KINDS[name]:
                 text = f"Kind of {name}. One of: {', '.join(parts)}."
-            elif len(uses) < len(parts):
-                text = f"[{', '.join(p for p, _ in uses)}] {text}"
+            else:
+                text = " ".join(_by_part(uses, len(parts)))
             yield f"{name}.{field}", declared.annotation, text
+
+
+def _by_part(uses: list[tuple[str, Any]], count: int) -> Iterator[str]:
+    """The help of a setting, said once for all parts in which it means the same."""
+    texts: dict[str, list[str]] = {}
+    for part, info in uses:
+        texts.setdefault(_help(info.annotation, info.description, info.default), []).append(part)
+    for text, having in texts.items():
+        yield text if len(having) == count else f"[{', '.join(having)}] {text}"
 
 
 def with_settings(function: F) -> F:
@@ -45,24 +53,53 @@ def with_settings(function: F) -> F:
 
     The function receives the study as its first argument.
     """
-    own = list(inspect.signature(function).parameters.values())[1:]
+    own = _own(function)
 
     def command(file: Path | None = None, /, **values: Any) -> Any:
         rest = {p.name: values.pop(p.name) for p in own if p.name in values}
         return function(study(file, values), **rest)
 
-    parameters = [
-        inspect.Parameter(
-            "file",
-            inspect.Parameter.POSITIONAL_ONLY,
-            default=None,
-            annotation=Annotated[
-                Path | None,
-                Parameter(name="STUDY", help="Study file (YAML); options come on top of it."),
-            ],
-        ),
-        *own,
-    ]
+    file = inspect.Parameter(
+        "file",
+        inspect.Parameter.POSITIONAL_ONLY,
+        default=None,
+        annotation=Annotated[
+            Path | None,
+            Parameter(name="STUDY", help="Study file (YAML); options come on top of it."),
+        ],
+    )
+    return _signed(command, function, [file, *own])
+
+
+def on_top_of(base: Callable[..., dict[str, Any]]) -> Callable[[F], F]:
+    """Give a command one option for each setting, on top of settings that it chooses itself.
+
+    Args:
+        base: Receives the command's own arguments by name and returns settings, nested. The
+            function receives the study as its first argument.
+    """
+
+    def decorate(function: F) -> F:
+        own = _own(function)
+
+        def command(**values: Any) -> Any:
+            rest = {p.name: values.pop(p.name) for p in own if p.name in values}
+            given = {p.name: p.default for p in own} | rest
+            return function(Study(**merge(base(**given), _nested(values))), **rest)
+
+        return _signed(command, function, own)
+
+    return decorate
+
+
+def _own(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The arguments of a command beside the study."""
+    return list(inspect.signature(function).parameters.values())[1:]
+
+
+def _signed(command: Callable[..., Any], function: F, parameters: Sequence[inspect.Parameter]) -> F:
+    """Let a command show the given parameters and one for each setting."""
+    parameters = list(parameters)
     for path, annotation, text in schema():
         section, _, field = path.rpartition(".")
         option = path.replace("_", "-")
@@ -93,12 +130,7 @@ def with_settings(function: F) -> F:
 
 def study(file: Path | None, values: dict[str, Any]) -> Study:
     """Make a study from a file and the options that were given."""
-    overrides: dict[str, Any] = {}
-    for name, value in values.items():
-        if value is None:
-            continue
-        section, _, field = name.rpartition(_SEPARATOR)
-        (overrides.setdefault(section, {}) if section else overrides)[field] = value
+    overrides = _nested(values)
     if file is not None:
         return Study.read(file, **overrides)
     if not {"corpus", "model"} <= set(overrides):
@@ -107,6 +139,17 @@ def study(file: Path | None, values: dict[str, Any]) -> Study:
             "--corpus.source and --model.family"
         )
     return Study(**overrides)
+
+
+def _nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given, by section."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        section, _, field = name.rpartition(_SEPARATOR)
+        (found.setdefault(section, {}) if section else found)[field] = value
+    return found
 
 
 def _help(annotation: Any, description: str | None, default: Any) -> str:
