@@ -219,7 +219,7 @@ def test_a_changed_option_replaces_its_chunks_and_tables(run, tmp_path):
         "removed the tables of cross_lingual, cross_modal, which the study no longer asks for"
     ]
     assert list(load_results(folder)) == ["gaps"]
-    assert {p.stem for p in (folder / "results").glob("*.csv")} == {"gaps"}
+    assert {p.stem for p in (folder / "results").glob("*.csv")} == {"gaps", "findings"}
     measure = load_results(folder)["gaps"]["measure"].unique().to_list()
     assert measure == ["svcca(share=0.9, rule=linear, mean=all, epsilon=1e-10, zscore=false)"]
     assert len(list((folder / "results" / "parts").iterdir())) == 3

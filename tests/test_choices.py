@@ -79,6 +79,13 @@ def test_all_sentences_and_the_last_ones(made, found):
     assert last["cross-modal"] == pytest.approx(by_hand(made, rows=slice(-36, None)), abs=1e-9)
 
 
+def test_each_kind_may_have_its_own_number(made, found):
+    # All pairs share 36 sentences, but Finnish and German have 40 of their own.
+    apart = row(found["choices"], "number of sentences", "one for each kind, as in its own figure")
+    assert apart["n"] == 36
+    assert apart["cross-modal"] == pytest.approx(by_hand(made), abs=1e-12)
+
+
 def test_the_choice_made_here_is_that_of_the_run(found):
     frame, gaps = found["choices"], found["gaps"].filter(control="")
     own = frame.filter("here", note="")
@@ -115,4 +122,5 @@ def test_a_measure_of_another_kind_varies_the_sentences_only(tmp_path):
     frame = analyse(made.folder)[0]["choices"].filter(note="")
     assert {c.split(",")[0] for c in frame["choice"]} == {
         "sentences of a comparison", "which of its sentences",
+        "number of sentences in the comparison of the gaps",
     }  # fmt: skip

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from isogloss.demo import demo_study
     from isogloss.errors import IsoglossError
+    from isogloss.experiment import paper
     from isogloss.runs import Run
     from isogloss.similarity import svcca
     from isogloss.study import Study
@@ -42,6 +43,7 @@ _WHERE = {
     "verify": "api",
     "demo_study": "demo",
     "IsoglossError": "errors",
+    "paper": "experiment",
     "Run": "runs",
     "svcca": "similarity",
     "Study": "study",
@@ -55,6 +57,7 @@ __all__ = [
     "UnitStatus",
     "demo_study",
     "load_results",
+    "paper",
     "plan",
     "run",
     "status",

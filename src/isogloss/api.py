@@ -7,21 +7,16 @@ from typing import Literal
 
 import polars as pl
 
-from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Reading
-from isogloss.compare import compare, prune
+from isogloss.analysing import FINDINGS, analyse, load_results
 from isogloss.control import keep
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent, task
 from isogloss.extract import extract
 from isogloss.planning import plan
-from isogloss.readings import Reader
-from isogloss.results import read, write
 from isogloss.runs import Run
-from isogloss.sharing import Options
-from isogloss.similarity.measures import MEASURES
 from isogloss.store import Problem, Store, Unit
 from isogloss.study import Study
 
@@ -149,99 +144,6 @@ def _judge(name: str, frame: pl.DataFrame, events: Events) -> None:
         )
 
 
-def analyse(
-    folder: str | Path, events: Events | None = None
-) -> tuple[dict[str, pl.DataFrame], list[str]]:
-    """Score all comparisons of a run whose activations are there, and write the tables.
-
-    Returns:
-        The tables by analysis, and the analyses that found nothing to compare.
-    """
-    events = events or Silent()
-    described = Run.read(Path(folder))
-    store = described.store()
-    units, contents = described.committed(store), described.contents(store)
-    measures = [specs.parse(MEASURES, line) for line in described.study["measures"]]
-    asked = described.study
-    options = Options(
-        permutations=asked["permutations"],
-        seed=asked["seed"],
-        confounds=tuple(asked["confounds"]),
-        interval=asked["interval"],
-        jobs=asked["jobs"],
-        memory=asked["memory"],
-    )
-    results = described.folder / "results"
-    tables: dict[str, pl.DataFrame] = {}
-    means: dict[str, pl.DataFrame] = {}
-    skipped, files = [], []
-    readings: dict[str, Reading] = {}
-    for line in described.study["analyses"]:
-        analysis = specs.parse(ANALYSES, line)
-        name = ANALYSES.name_of(type(analysis))
-        if isinstance(analysis, Reading):
-            readings[name] = analysis
-            continue
-        wanted = list(analysis.comparisons(contents))
-        if not wanted:
-            skipped.append(name)
-            continue
-        tables[name], means[name], used = compare(
-            wanted,
-            measures,
-            analysis=name,
-            store=store,
-            units=units,
-            options=options,
-            events=events,
-        )
-        files += used
-        write(tables[name], results, name)
-        write(means[name], results / "means", name)
-    reader = Reader(described, store, tables, means, events)
-    for name, reading in readings.items():
-        found = reader.read(name, reading)
-        if found is None:
-            skipped.append(name)
-        else:
-            tables[name] = found
-            write(found, results, name)
-    prune(results / "parts", [*files, *reader.files])
-    earlier = set()
-    for path in (*results.glob("*.*"), *results.glob("means/*.*")):
-        if path.stem not in tables and path.suffix in {".parquet", ".csv"}:
-            earlier.add(path.stem)
-            path.unlink()
-    if earlier:
-        events.note(
-            f"removed the tables of {choices(sorted(earlier))}, which the study no longer asks for"
-        )
-    if not tables:
-        raise IsoglossError(
-            f"{described.folder}: there is nothing to compare. The analyses need two languages, or "
-            "text and speech of one; `isogloss status` shows what is there"
-        )
-    return tables, skipped
-
-
-def load_results(folder: str | Path, *, means: bool = False) -> dict[str, pl.DataFrame]:
-    """Read the tables of a run, by analysis.
-
-    Args:
-        folder: Output folder of the run.
-        means: Read the tables of means over languages instead of those of single scores.
-
-    Raises:
-        IsoglossError: The folder holds no run, or its comparisons have not been made.
-    """
-    described = Run.read(Path(folder))
-    parts = [specs.parse(ANALYSES, line) for line in described.study["analyses"]]
-    names = [ANALYSES.name_of(type(p)) for p in parts if not (means and isinstance(p, Reading))]
-    results = described.folder / "results"
-    there = [n for n in names if (results / f"{n}.parquet").exists()]
-    return {n: read(results / "means" if means else results, n) for n in there or names}
-
-
 def write_report(
     output: str | Path, events: Events | None = None, *, control: str | Path | None = None
 ) -> Path:
@@ -275,7 +177,9 @@ def write_report(
             "the sensitivity table is left out: the run has changed since; run "
             "`isogloss sensitivity` again"
         )
-    made = content(described, load_results(output), load_results(output, means=True))
+    path = described.folder / "results" / f"{FINDINGS}.parquet"
+    found = pl.read_parquet(path) if path.exists() else None
+    made = content(described, load_results(output), load_results(output, means=True), found)
     charts = [c for section in made.sections for c in section.charts]
     with task(events, "report", len(charts) + 1, "figure"):
         folder = described.folder / "figures"

@@ -1,10 +1,14 @@
-"""The languages Isogloss knows: the 36 of the study, with the codes that corpora and models use."""
+"""The languages Isogloss knows: the 102 of FLEURS, with the codes that corpora and models use.
+
+Where each column of the table comes from is in ``docs/corpora.md``.
+"""
 
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from operator import itemgetter
 
 from isogloss.errors import StudyError, unknown
 
@@ -17,6 +21,8 @@ SETS: dict[str, tuple[str, ...]] = {
 """Names for several languages at once -> the fields that must hold: the study's 30 for each model
 (Table 1), and the 24 of them that all have, since SONAR hears six others."""
 RESOURCE_LEVELS = ("high", "medium", "low")
+UNKNOWN = "unknown"
+"""The resource level of the languages that the study's Table 1 does not have."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +30,29 @@ class Language:
     """One language. Codes that a system lacks are empty strings."""
 
     code: str
-    """ISO 639-3."""
+    """ISO 639-3, of the individual language where FLORES-200 has it rather than a macrolanguage."""
     name: str
     script: str
     """ISO 15924."""
     family: str
     resource: str
-    """high, medium or low, as in Table 1 of the study."""
+    """high, medium or low, as in Table 1 of the study; unknown for languages it does not have."""
     in_seamless_salmonn: bool
     """Among the study's 30 languages for SeamlessM4T and SALMONN."""
     in_sonar: bool
     """Among the study's 30 languages for SONAR."""
+    published_utterances: int | None
+    """Utterances in the test split of FLEURS, as Table 1 of the study gives them."""
+    published_sentences: int | None
+    """Distinct sentences of these, as Table 1 of the study gives them."""
     fleurs: str
+    fleurs_alias: str
+    """What the second release of FLEURS calls the language's folder, where that differs."""
     seamless: str
+    """Code of the text encoder of SeamlessM4T; empty for what it only hears, such as Xhosa."""
+    flores101: str
     flores200: str
+    flores_plus: str
     sonar_text: str
     sonar_speech: str
     sonar_speech_licence: str
@@ -52,40 +67,57 @@ def languages() -> dict[str, Language]:
     """All known languages by ISO 639-3 code, in alphabetical order."""
     with (files("isogloss") / "data" / "languages.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {
-        row["paper_code"]: Language(
-            code=row["paper_code"],
-            name=row["name"],
-            script=row["script_iso15924"],
-            family=row["family"],
-            resource=row["resource"],
-            in_seamless_salmonn=row["in_seamless_salmonn"] == "1",
-            in_sonar=row["in_sonar"] == "1",
-            fleurs=row["fleurs_code"],
-            seamless=row["seamless_code"],
-            flores200=row["flores200_code"],
-            sonar_text=row["sonar_text_code"],
-            sonar_speech=row["sonar_speech_encoder"],
-            sonar_speech_licence=row["sonar_speech_licence"],
-            whisper=row["whisper_code"],
-            espeak=row["espeak_ng_voice"],
-            note=row["note"],
-        )
-        for row in sorted(rows, key=lambda row: row["paper_code"])
-    }
+    return {row["paper_code"]: _read(row) for row in sorted(rows, key=itemgetter("paper_code"))}
+
+
+def _read(row: dict[str, str]) -> Language:
+    utterances, sentences = row["n_test_original"], row["n_test_dedup"]
+    return Language(
+        code=row["paper_code"],
+        name=row["name"],
+        script=row["script_iso15924"],
+        family=row["family"],
+        resource=row["resource"] or UNKNOWN,
+        in_seamless_salmonn=row["in_seamless_salmonn"] == "1",
+        in_sonar=row["in_sonar"] == "1",
+        published_utterances=int(utterances) if utterances else None,
+        published_sentences=int(sentences) if sentences else None,
+        fleurs=row["fleurs_code"],
+        fleurs_alias=row["fleurs_alias"],
+        seamless=row["seamless_code"] if "Tx" in row["seamless_source"] else "",
+        flores101=row["flores101_code"],
+        flores200=row["flores200_code"],
+        flores_plus=row["flores_plus_code"],
+        sonar_text=row["sonar_text_code"],
+        sonar_speech=row["sonar_speech_encoder"],
+        sonar_speech_licence=row["sonar_speech_licence"],
+        whisper=row["whisper_code"],
+        espeak=row["espeak_ng_voice"],
+        note=row["note"],
+    )
+
+
+_NAMES = (
+    "code", "fleurs", "fleurs_alias", "flores200", "whisper", "seamless", "sonar_text",
+    "flores101", "name",
+)  # fmt: skip
 
 
 @cache
 def _aliases() -> dict[str, str]:
-    known = languages()
     aliases: dict[str, str] = {}
     # A later code never takes a name that an earlier system already uses for another language.
-    for attribute in ("code", "fleurs", "flores200", "whisper", "seamless", "sonar_text", "name"):
-        for language in known.values():
-            value = getattr(language, attribute).casefold().replace("-", "_")
-            if value:
-                aliases.setdefault(value, language.code)
+    for attribute in _NAMES:
+        for language in languages().values():
+            if value := getattr(language, attribute):
+                aliases.setdefault(_plain(value), language.code)
+    for language in languages().values():  # de, fil, nb: how FLEURS abbreviates the language
+        aliases.setdefault(language.fleurs.partition("_")[0], language.code)
     return aliases
+
+
+def _plain(code: str) -> str:
+    return code.strip().casefold().replace("-", "_")
 
 
 def language(code: str) -> Language:
@@ -97,7 +129,7 @@ def language(code: str) -> Language:
     Raises:
         StudyError: It is none of the known languages; the nearest one is in the message.
     """
-    found = _aliases().get(code.strip().casefold().replace("-", "_"))
+    found = _aliases().get(_plain(code))
     if found is None:
         raise StudyError(
             unknown("language", code, (*languages(), *SETS))

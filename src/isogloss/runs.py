@@ -18,8 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic
-from isogloss.analyses.base import Contents
+from isogloss import atomic, specs
+from isogloss.analyses import ANALYSES
+from isogloss.analyses.base import Analysis, Contents
 from isogloss.corpora.base import Corpus, Dropped, Modality
 from isogloss.errors import IsoglossError, StoreError
 from isogloss.models.base import TapPair
@@ -161,6 +162,11 @@ class Run:
         asked = ("analyses", "measures", "permutations", "confounds", "interval", "seed")
         units = {u.name for u in self.units}
         return units, self.taps, self.pairs, [self.study.get(k) for k in asked]
+
+    def analyses(self) -> dict[str, Analysis]:
+        """The analyses that the study asks for, by name."""
+        parts = (specs.parse(ANALYSES, line) for line in self.study["analyses"])
+        return {ANALYSES.name_of(type(part)): part for part in parts}
 
     def store(self) -> Store:
         """The activations of this run."""

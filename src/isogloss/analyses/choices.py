@@ -7,7 +7,7 @@ from typing import Any, ClassVar, get_args, get_origin
 import polars as pl
 
 from isogloss import specs
-from isogloss.analyses._curves import SentenceRule, nan_free, shown
+from isogloss.analyses._curves import SentenceRule, nan_free, shown, subsets
 from isogloss.analyses._gap_table import KINDS, MODAL, SPEECH, TEXT, by_language
 from isogloss.analyses.base import Comparison, Contents, Material, Reading, Summary
 from isogloss.analyses.gaps import Gaps
@@ -25,10 +25,11 @@ SCHEMA: dict[str, Any] = {
     "languages": pl.Int64(),
     "modality gap larger": pl.Int64(),
     "modality gap larger (calibrated)": pl.Int64(),
+    "reason": pl.String(),
     "note": pl.String(),
 }
 """Columns of the table: one row per value of a choice. ``here`` says whether it is that of the run,
-``note`` what another one costs where it was not tried."""
+``reason`` why there is no score, ``note`` what another one costs where it was not tried."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ def _variants(base: Measure, contents: Contents, rule: SentenceRule) -> Iterator
         yield _Variant(choice, "the first by id", True, base, own)
         last = list(Gaps(sentences=rule).comparisons(_turned(contents)))
         yield _Variant(choice, "the last by id", False, base, last)
+        choice = "number of sentences in the comparison of the gaps"
+        yield _Variant(choice, "one for all three kinds", True, base, own)
+        apart = _apart(Gaps(sentences="all").comparisons(contents), rule)
+        yield _Variant(choice, "one for each kind, as in its own figure", False, base, apart)
     other_takes = list(_second(own, contents))
     if any(c.takes_a or c.takes_b for c in other_takes):
         choice = "recording of a sentence that has several"
@@ -129,6 +134,18 @@ def _value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return named.get((name, value), f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _apart(comparisons: Iterable[Comparison], rule: SentenceRule) -> list[Comparison]:
+    """Cut speech against text by itself, and both kinds of language against language together."""
+    kinds: dict[bool, list[Comparison]] = {True: [], False: []}
+    for c in comparisons:
+        kinds[c.group == MODAL].append(c)
+    return [
+        replace(c, sentences=cut)
+        for found in kinds.values()
+        for c, cut in zip(found, subsets([c.sentences for c in found], rule), strict=True)
+    ]
 
 
 def _turned(contents: Contents) -> Contents:
@@ -163,6 +180,7 @@ def _row(variant: _Variant, frame: pl.DataFrame) -> dict[str, Any]:
         "value": variant.value,
         "here": variant.here,
         "n": frame.filter(pl.col("score").is_not_nan())["n"].min(),
+        "reason": next(iter(frame.filter(pl.col("score").is_nan())["reason"]), ""),
         "note": "",
     }
     for kind in KINDS:
@@ -197,6 +215,7 @@ def _untried(source: Settings) -> Iterator[dict[str, Any]]:
         for value in (mine, *(o for o in options if o != mine)):
             text = str(value).lower() if isinstance(value, bool) else str(value)
             yield {
+                "reason": "",
                 "choice": f"model.{name}",
                 "value": text,
                 "here": value == mine,

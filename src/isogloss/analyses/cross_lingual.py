@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from isogloss.analyses import _claims_lingual
+from isogloss.analyses._claims import tables
 from isogloss.analyses._curves import (
     NO_CHANCE,
     SENTENCES_HELP,
@@ -24,7 +26,7 @@ from isogloss.analyses._curves import (
     x_axis,
     y_axis,
 )
-from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
+from isogloss.analyses.base import Analysis, Claim, Comparison, Contents, Summary, ViewKey
 from isogloss.charts import Chart, Panel
 from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.results import NULL
@@ -72,6 +74,10 @@ class CrossLingual(Analysis):
         charts = tuple(_figure(plain, controlled, calibrated) for calibrated in scales(plain))
         findings = (*_findings(plain), *_controlled(means))
         return Summary(findings, charts, (("By language and modality", _table(plain)),))
+
+    def claims(self, frame: pl.DataFrame, means: pl.DataFrame) -> tuple[Claim, ...]:
+        """What section 3.2 says, tested over pairs of languages, which share languages."""
+        return tuple(claim for table in tables(frame) for claim in _claims_lingual.claims(table))
 
 
 def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> Chart:

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 import polars as pl
 
+from isogloss.analyses import _claims_modal
+from isogloss.analyses._claims import tables
 from isogloss.analyses._curves import (
     NO_CHANCE,
     SENTENCES_HELP,
@@ -26,13 +28,13 @@ from isogloss.analyses._curves import (
     y_axis,
 )
 from isogloss.analyses._tests import of_languages, of_mean
-from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
+from isogloss.analyses.base import Analysis, Claim, Comparison, Contents, Summary, ViewKey
 from isogloss.charts import Axis, Chart, Grid, Line, Panel
 from isogloss.languages import RESOURCE_LEVELS, languages
 from isogloss.results import NULL, calibrate
 from isogloss.settings import setting
 
-_MATCHED, GRID = "matched", "all pairs"
+_MATCHED, GRID = _claims_modal.GROUP, "all pairs"
 _LEAST_SPAN = 0.1
 """Difference of scores that the colours of a map cover at least."""
 
@@ -71,6 +73,7 @@ class CrossModal(Analysis):
                     label,
                     position,
                     depth,
+                    plain=group == GRID,
                 )
 
     def summarise(self, frame: pl.DataFrame, means: pl.DataFrame) -> Summary:
@@ -86,6 +89,11 @@ class CrossModal(Analysis):
         findings = _findings(plain, split(frame)[0])
         findings = (*findings, *_of_means(means.filter(group=_MATCHED)))
         return Summary(findings, tuple(charts), (("By language", _table(plain, controlled)),))
+
+    def claims(self, frame: pl.DataFrame, means: pl.DataFrame) -> tuple[Claim, ...]:
+        """What section 3.1 says, tested over languages."""
+        found = tables(frame.filter(group=_MATCHED))
+        return tuple(claim for table in found for claim in _claims_modal.claims(table))
 
 
 def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> Chart:

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import polars as pl
 
+from isogloss.analyses import _claims_gaps
+from isogloss.analyses._claims import tables
 from isogloss.analyses._curves import (
     NO_CHANCE,
     SENTENCES_HELP,
@@ -16,7 +18,7 @@ from isogloss.analyses._curves import (
 )
 from isogloss.analyses._gap_figure import figure
 from isogloss.analyses._gap_table import MODAL, SPEECH, TEXT, by_language
-from isogloss.analyses.base import Analysis, Comparison, Contents, Summary, ViewKey
+from isogloss.analyses.base import Analysis, Claim, Comparison, Contents, Summary, ViewKey
 from isogloss.settings import setting
 
 _CONTROLLED = "larger gap (confounds taken out)"
@@ -85,6 +87,20 @@ class Gaps(Analysis):
         if lacks_chance(plain):
             findings = (*findings, NO_CHANCE)
         return Summary(findings, (chart,), (("By language", compact),))
+
+    def claims(self, frame: pl.DataFrame, means: pl.DataFrame) -> tuple[Claim, ...]:
+        """The count of section 3.3, and own speech against the average partner.
+
+        The closest partner is tested by the analysis ``closest``.
+        """
+        plain, controlled = split(frame)
+        return tuple(
+            claim
+            for table in tables(frame)
+            for claim in _claims_gaps.claims(
+                table, controlled if table.scores == "controlled" else plain
+            )
+        )
 
 
 def _findings(table: pl.DataFrame, verdicts: Sequence[str]) -> tuple[str, ...]:

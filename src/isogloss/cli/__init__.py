@@ -32,10 +32,12 @@ app = App(
 for _name, _where, _help in (
     ("demo", "commands:demo", "Run a small study on bundled sentences, and write its report."),
     ("run", "commands:run", "Do a study, or what is missing of it."),
+    ("paper", "paper:paper", "Do the whole experiment of the paper for one model."),
     ("plan", "commands:plan", "Say what a study would do, how large and how long; run nothing."),
     ("status", "commands:status", "Show what is done, failed and pending in an output folder."),
     ("report", "commands:report", "Draw the figures and write the report from stored scores."),
     ("sensitivity", "sensitivity:sensitivity", "Show how the conclusion moves with the choices."),
+    ("together", "together:together", "Compare several models in one report."),
     ("verify", "commands:verify", "Check every stored file against its record."),
     ("conformance", "conformance:conformance", "Test an implementation of a measure."),
     ("check-model", "check_model:check_model", "Check that a model is read as it should be."),

@@ -21,7 +21,8 @@ Folder = Annotated[Path, Parameter(name="FOLDER", help="Output folder of a run."
 _DEFAULT = Path("isogloss-run")
 
 
-def _do(study: Study) -> int:
+def do(study: Study) -> int:
+    """Run a study and say where its results are; 1 if something failed."""
     with display() as events:
         outcome = api.run(study, events)
     for name in outcome.skipped:
@@ -42,7 +43,7 @@ def run(study: Study) -> int:
     Running the same command again does only what is missing. Settings come from the study file,
     and options given here replace them.
     """
-    return _do(study)
+    return do(study)
 
 
 def demo(
@@ -63,7 +64,7 @@ def demo(
     """
     from isogloss.demo import demo_study
 
-    return _do(demo_study(output, languages=languages, sentences=sentences))
+    return do(demo_study(output, languages=languages, sentences=sentences))
 
 
 @with_settings
@@ -212,7 +213,19 @@ def init(
     model: Annotated[str, Parameter(help="Kind of model; see `isogloss models`.")] = "seamless",
 ) -> int:
     """Write a study file with every setting and what it means. Never replaces a file."""
-    text = template(corpus, model)
+    _create(path, template(corpus, model))
+    print(f"{path} written; fill in what is empty, then `isogloss plan {path}`")
+    return 0
+
+
+def keep_study(study: Study, path: Path) -> int:
+    """Write a study to a file that does not exist yet."""
+    _create(path, study.write())
+    print(f"{path} written; `isogloss plan {path}` says what it would do")
+    return 0
+
+
+def _create(path: Path, text: str) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -220,5 +233,3 @@ def init(
         raise IsoglossError(f"{path} exists already; choose another name") from None
     except OSError as error:
         raise IsoglossError(f"cannot write {path}: {error.strerror}") from None
-    print(f"{path} written; fill in what is empty, then `isogloss plan {path}`")
-    return 0

@@ -12,8 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic, specs
-from isogloss.analyses import ANALYSES
+from isogloss import atomic
 from isogloss.errors import IsoglossError, choices
 from isogloss.models import MODELS
 from isogloss.results import parquet, read
@@ -122,8 +121,8 @@ def _sentences(run: Run) -> dict[str, tuple[str, ...]]:
 
 
 def _analyses(run: Run) -> list[str]:
-    names = [ANALYSES.name_of(type(specs.parse(ANALYSES, a))) for a in run.study["analyses"]]
-    return [n for n in names if (run.folder / "results" / "means" / f"{n}.parquet").exists()]
+    means = run.folder / "results" / "means"
+    return [name for name in run.analyses() if (means / f"{name}.parquet").exists()]
 
 
 def _short(value: Any) -> str:

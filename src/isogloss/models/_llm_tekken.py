@@ -50,6 +50,7 @@ class Tekken(Tokeniser):
             ) from error
         if _BOS not in self._special or not all(bytes([i]) in self._ranks for i in range(256)):
             raise ModelError(f"{path} lacks {_BOS} among its special tokens, or single bytes")
+        self._bytes: dict[int, bytes] | None = None
         longest_first = sorted(self._special, key=len, reverse=True)
         self._written = regex.compile("|".join(map(regex.escape, longest_first)))
         self._merged = lru_cache(maxsize=1 << 16)(self._merge)
@@ -75,6 +76,15 @@ class Tekken(Tokeniser):
         """Ids after the token that begins every input."""
         ids = self.pieces(text)
         return Tokens([self._special[_BOS], *ids], [True, *[False] * len(ids)])
+
+    def spelled(self, token: int) -> str | None:
+        """The characters of a token; None for bytes that make no character."""
+        if self._bytes is None:
+            self._bytes = {rank + self._offset: piece for piece, rank in self._ranks.items()}
+        try:
+            return self._bytes.get(token, b"").decode("utf-8").strip(" ")
+        except UnicodeDecodeError:
+            return None
 
     def unknown(self) -> int | None:
         """None: every byte is known."""

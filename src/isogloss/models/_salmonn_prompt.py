@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isogloss.errors import ItemError, MissingExtraError, ModelError
+from isogloss.models._tokens import spelled_by, spelling
 
 AUDIO, TEXT = "{audio}", "{text}"
 
@@ -40,6 +41,10 @@ class Pieces(ABC):
         Raises:
             ItemError: It is not clear which characters they cover.
         """
+
+    @abstractmethod
+    def spelled(self, token: int) -> str | None:
+        """The characters of a token; None for bytes that make no character."""
 
 
 class _SentencePiece(Pieces):
@@ -73,6 +78,9 @@ class _SentencePiece(Pieces):
             raise ItemError("the tokeniser of Llama changes the text, so its tokens are not known")
         return found
 
+    def spelled(self, token: int) -> str | None:
+        return spelled_by(self._model, token)
+
 
 class _Json(Pieces):
     """``tokenizer.json``."""
@@ -94,6 +102,10 @@ class _Json(Pieces):
         with self._lock:
             found = self._tokenizer.encode(text, add_special_tokens=False)
         return [Piece(i, *span) for i, span in zip(found.ids, found.offsets, strict=True)]
+
+    def spelled(self, token: int) -> str | None:
+        decoded = self._tokenizer.decode([token], skip_special_tokens=False)
+        return spelling(self._tokenizer.id_to_token(token) or "", decoded)
 
 
 def load_pieces(folder: Path, name: str, embeddings: int) -> Pieces:

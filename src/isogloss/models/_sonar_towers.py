@@ -14,7 +14,7 @@ from isogloss.errors import ItemError, MissingExtraError, ModelError
 from isogloss.languages import Language
 from isogloss.models._sonar_cards import TEXT_LANGUAGES
 from isogloss.models._speech import SpeechTower
-from isogloss.models._tokens import Tokeniser, Tokens
+from isogloss.models._tokens import Tokeniser, Tokens, spelled_by
 from isogloss.models._tower import Collated, Samples, TextTower
 from isogloss.models.base import Adapter, Features, Heard, Tower
 
@@ -64,6 +64,10 @@ class SonarTokeniser(Tokeniser):
     def around(self, text: str) -> Tokens:
         """Not defined without a language."""
         raise NotImplementedError("a sequence of SONAR starts with a language, so use pieces()")
+
+    def spelled(self, token: int) -> str | None:
+        """The characters of a token; None for a byte."""
+        return spelled_by(self._model, token - 1)
 
 
 def language_token(_: Tokeniser, language: Language) -> str:

@@ -9,6 +9,7 @@ remembers its last ``src_lang``.
 """
 
 import json
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from isogloss.errors import MissingExtraError, ModelError, choices
 from isogloss.models._weights import quiet
 
 UNKNOWN = ("<unk>", "[UNK]")
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+_SPACES = " ▁"
 VOCABULARIES = (
     "tokenizer.json",
     "vocab.txt",
@@ -57,12 +60,19 @@ class Tokeniser(ABC):
     def around(self, text: str) -> Tokens:
         """Ids of the text between the tokens that belong around it."""
 
+    def spelled(self, token: int) -> str | None:
+        """The characters of a token, without marks of where a word begins or goes on.
+
+        None for bytes that make no character by themselves.
+        """
+        raise NotImplementedError("this tokeniser cannot spell its tokens")
+
     def unknown(self) -> int | None:
         """Id of the unknown token."""
         return next((found for t in UNKNOWN if (found := self.id(t)) is not None), None)
 
 
-class _File(Tokeniser):
+class JsonTokeniser(Tokeniser):
     """``tokenizer.json``."""
 
     def __init__(self, path: Path) -> None:
@@ -84,6 +94,10 @@ class _File(Tokeniser):
     def around(self, text: str) -> Tokens:
         found = self._tokenizer.encode(text)
         return Tokens(list(found.ids), [bool(s) for s in found.special_tokens_mask])
+
+    def spelled(self, token: int) -> str | None:
+        decoded = self._tokenizer.decode([token], skip_special_tokens=False)
+        return spelling(self._tokenizer.id_to_token(token) or "", decoded)
 
 
 class _Fairseq(Tokeniser):
@@ -117,6 +131,9 @@ class _Fairseq(Tokeniser):
     def around(self, text: str) -> Tokens:
         raise NotImplementedError("a fairseq sequence starts with a language, so use pieces()")
 
+    def spelled(self, token: int) -> str | None:
+        return spelled_by(self._model, token - 1)
+
 
 class _Transformers(Tokeniser):
     """Any tokeniser of transformers."""
@@ -143,6 +160,30 @@ class _Transformers(Tokeniser):
             found = self._tokenizer(text, return_special_tokens_mask=True)
         return Tokens(list(found["input_ids"]), [bool(s) for s in found["special_tokens_mask"]])
 
+    def spelled(self, token: int) -> str | None:
+        with self._lock:
+            piece = self._tokenizer.convert_ids_to_tokens(token)
+            return spelling(piece or "", self._tokenizer.decode([token]))
+
+
+def spelling(piece: str, decoded: str) -> str | None:
+    """The characters of a token from its name and from what it is decoded to by itself.
+
+    >>> spelling("<0xE1>", "\ufffd"), spelling("##ing", "##ing"), spelling("▁a", "a")
+    (None, 'ing', 'a')
+    """
+    if _BYTE.fullmatch(piece) or ("\ufffd" in decoded and "\ufffd" not in piece):
+        return None
+    whole = decoded.removeprefix("##") if len(decoded) > len("##") else decoded
+    return whole.strip(_SPACES)
+
+
+def spelled_by(model: Any, token: int) -> str | None:
+    """The characters of a piece of a SentencePiece model; None for a byte."""
+    if not 0 <= token < model.get_piece_size():
+        return ""
+    return None if model.is_byte(token) else str(model.id_to_piece(token)).strip(_SPACES)
+
 
 def load_tokeniser(folder: Path, *, fairseq: bool = False) -> Tokeniser:
     """Read the tokeniser of a checkpoint.
@@ -164,7 +205,7 @@ def load_tokeniser(folder: Path, *, fairseq: bool = False) -> Tokeniser:
         if fairseq and (folder / "sentencepiece.bpe.model").is_file():
             return _Fairseq(folder / "sentencepiece.bpe.model", _added_tokens(folder))
         if "tokenizer.json" in present:
-            return _File(folder / "tokenizer.json")
+            return JsonTokeniser(folder / "tokenizer.json")
         with quiet():
             return _Transformers(folder)
     except ModelError:

@@ -5,7 +5,7 @@ and everything but :meth:`ModelSource.load` works without torch.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -221,6 +221,20 @@ class ModelSource(Settings, ABC):
         visible. With another sentence's recording that shows how much of it comes from there.
         """
         return "none"
+
+    def tokeniser(self) -> Callable[[str, Language], Sequence[int]] | None:
+        """Read what splits a text for the model, without loading weights.
+
+        Returns:
+            Gives the ids of a text's own tokens, as the text encoder gets them, without those
+            around it. None if the model has no tokens. If it has a method ``kind`` as well, that
+            says of an id whether it is ``"unknown"``, a ``"byte"`` of a character, a single
+            ``"character"``, or ``"longer"``.
+
+        Raises:
+            ModelError: The tokeniser's files are missing or cannot be read.
+        """
+        return None
 
     def identity(self) -> dict[str, Any]:
         """JSON-able settings that change activations, beyond the content of the checkpoint."""

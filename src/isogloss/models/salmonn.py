@@ -6,11 +6,12 @@ text is computed with the speech in view; two further kinds of input show what t
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator
 
 from isogloss.models import _salmonn_prompt as prompts
+from isogloss.models._checkpoint import find
 from isogloss.models._layout import INPUT, layer_taps, pairs_by_depth, paper_layers
 from isogloss.models._salmonn_files import Files, find_files
 from isogloss.models._salmonn_sizes import FRAMES, Sizes
@@ -26,6 +27,9 @@ from isogloss.models.base import (
 )
 from isogloss.pooling import TapSpec
 from isogloss.settings import setting
+
+if TYPE_CHECKING:
+    from isogloss.models._text_tokens import TextTokens
 
 ENC = "enc"
 _EXTRACTOR = "whisper.feature_extraction_whisper:WhisperFeatureExtractor"
@@ -174,6 +178,22 @@ class Salmonn(ModelSource):
             "mismatched": "other",
         }
         return rules[self.input]
+
+    def tokeniser(self) -> "TextTokens":
+        """Read the tokeniser of Vicuna, which splits a sentence with the prompt around it."""
+        from isogloss.models._text_tokens import TextTokens, small_files
+
+        vicuna = find(self.vicuna, self.vicuna_revision)
+        size = vicuna.integer("vocab_size", 32_000)
+        pieces = prompts.load_pieces(small_files(vicuna), vicuna.name, size)
+        after = self.prompt.partition(prompts.AUDIO)[2]
+        template = self.text_prompt if self.input == "separate" else after
+
+        def own(text: str) -> list[int]:
+            ids, inside = prompts.placed(pieces, template, text.strip())
+            return [i for i, mine in zip(ids, inside, strict=True) if mine]
+
+        return TextTokens(own, pieces, pieces.unknown)
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; the language model is loaded once for both modalities."""

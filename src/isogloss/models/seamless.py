@@ -29,6 +29,7 @@ from isogloss.pooling import TapSpec
 from isogloss.settings import setting
 
 if TYPE_CHECKING:
+    from isogloss.models._text_tokens import TextTokens
     from isogloss.models._tokens import Tokeniser
 
 TINY = "tiny"
@@ -116,6 +117,12 @@ class Seamless(ModelSource):
     def title(self) -> str:
         """The checkpoint's short name, such as ``seamless-m4t-v2-large``."""
         return "seamless-tiny" if self._is_tiny() else find(self.checkpoint).short_name
+
+    def tokeniser(self) -> "TextTokens":
+        """Read the SentencePiece model of the text encoder."""
+        from isogloss.models._text_tokens import text_tokens
+
+        return text_tokens(self._checkpoint(), fairseq=True)
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; each encoder is loaded when first asked for."""

@@ -30,6 +30,7 @@ from isogloss.settings import setting
 
 if TYPE_CHECKING:
     from isogloss.models._sonar_towers import SonarSpeechTower
+    from isogloss.models._text_tokens import TextTokens
 
 POOLED = "pool"
 _HUB = "facebook/SONAR"
@@ -164,6 +165,15 @@ class Sonar(ModelSource):
     def speaks(self) -> dict[Modality, frozenset[str] | None]:
         """202 languages of the text encoder; 57 that have a speech encoder."""
         return {"text": text_codes(), "speech": frozenset(SPEECH)}
+
+    def tokeniser(self) -> "TextTokens":
+        """Read the SentencePiece model of the text encoder."""
+        from isogloss.models._sonar_towers import SonarTokeniser
+        from isogloss.models._text_tokens import TextTokens
+
+        file = files.tokeniser_file(self.tokenizer, self.tokenizer_revision, self._text_file())
+        tokeniser = SonarTokeniser(file.path())
+        return TextTokens(tokeniser.pieces, tokeniser, tokeniser.unknown())
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; each encoder is loaded when first asked for."""

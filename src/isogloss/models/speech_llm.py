@@ -28,6 +28,7 @@ from isogloss.settings import setting
 
 if TYPE_CHECKING:
     from isogloss.models._llm_towers import Parts
+    from isogloss.models._text_tokens import TextTokens
 
 _COMPANIONS: dict[str, Literal["none", "same", "other"]] = {
     "separate": "none",
@@ -172,6 +173,12 @@ class SpeechLlm(ModelSource):
     def companion(self) -> Literal["none", "same", "other"]:
         """Which recording stands before a text."""
         return _COMPANIONS[self.input]
+
+    def tokeniser(self) -> "TextTokens":
+        """Read the tokeniser of the decoder."""
+        from isogloss.models._text_tokens import text_tokens
+
+        return text_tokens(self._checkpoint())
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; the model is loaded when a tower is first asked for."""

@@ -16,6 +16,7 @@ from isogloss.models.base import Adapter, Layout, ModelInfo, ModelSource, Tap, T
 from isogloss.settings import setting
 
 if TYPE_CHECKING:
+    from isogloss.models._text_tokens import TextTokens
     from isogloss.models._tokens import Tokeniser
 
 
@@ -87,6 +88,12 @@ class Towers(ModelSource):
     def title(self) -> str:
         """Both checkpoints' short names, such as ``xlm-roberta-base+whisper-small``."""
         return "+".join(self._checkpoint(m).short_name for m in MODALITIES)
+
+    def tokeniser(self) -> "TextTokens":
+        """Read the tokeniser of the text encoder."""
+        from isogloss.models._text_tokens import text_tokens
+
+        return text_tokens(self._checkpoint("text"), prefix=self.text_prefix)
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; each encoder is loaded when first asked for."""

@@ -6,7 +6,7 @@ transcript at once, each token seeing those before it, as in training (Radford e
 """
 
 from functools import cache, partial
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -36,6 +36,10 @@ _PLAIN = "<|notimestamps|>"
 _RELEASED, _AFTER = (_ENGLISH_ONLY, 51_865, 51_866), 1502
 """Vocabularies of the released models, and how far from their end the token above stands."""
 _TOKEN_FILES = ("added_tokens.json", "tokenizer.json", "tokenizer_config.json")
+
+
+if TYPE_CHECKING:
+    from isogloss.models._text_tokens import TextTokens
 
 
 class Whisper(ModelSource):
@@ -138,6 +142,13 @@ class Whisper(ModelSource):
         rules: dict[str, Literal["none", "same", "other"]]
         rules = {"separate": "none", "joint": "same", "mismatched": "other"}
         return rules[self.input]
+
+    def tokeniser(self) -> "TextTokens":
+        """Read the tokeniser of the decoder."""
+        from isogloss.models._text_tokens import text_tokens
+
+        space = " " if self.leading_space else ""
+        return text_tokens(self._checkpoint(), prefix=space, strip=True)
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; encoder and decoder are each loaded when first needed."""

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from isogloss import __version__, specs
-from isogloss.analyses import ANALYSES
+from isogloss import __version__, findings, specs
 from isogloss.analyses.base import Analysis, Reading, Summary
 from isogloss.control import Control, kept
 from isogloss.control.figure import QUESTION
@@ -19,7 +18,8 @@ from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
 from isogloss.results import SCHEMA, safe_csv
 from isogloss.runs import Run
-from isogloss.sensitivity import findings, outdated, read_table
+from isogloss.sensitivity import findings as moved
+from isogloss.sensitivity import outdated, read_table
 from isogloss.sensitivity.figure import chart
 from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store
@@ -29,19 +29,25 @@ _EXAMPLES = 8
 _NUMBER = re.compile(r"\b\d+\b")
 
 
-def content(run: Run, tables: dict[str, pl.DataFrame], means: dict[str, pl.DataFrame]) -> Report:
+def content(
+    run: Run,
+    tables: dict[str, pl.DataFrame],
+    means: dict[str, pl.DataFrame],
+    found: pl.DataFrame | None = None,
+) -> Report:
     """Describe a run as a report.
 
     Args:
         run: What was done.
         tables: Analysis -> its scores.
         means: Analysis -> their means over languages.
+        found: The table of findings; none if left out.
     """
     store = run.store()
     sections = []
-    for line in run.study["analyses"]:
-        analysis = specs.parse(ANALYSES, line)
-        name = ANALYSES.name_of(type(analysis))
+    if found is not None and found.height:
+        sections.append(_found(run, found))
+    for name, analysis in run.analyses().items():
         if name not in tables:
             continue
         if isinstance(analysis, Reading):
@@ -69,9 +75,19 @@ def content(run: Run, tables: dict[str, pl.DataFrame], means: dict[str, pl.DataF
         notes=tuple(_notes(run, store)),
         downloads=tuple(
             Download(f"{name}{what}.csv", "text/csv", safe_csv(frame))
-            for what, found in (("", tables), ("-means", means))
-            for name, frame in found.items()
+            for what, frames in (("", tables), ("-means", means))
+            for name, frame in frames.items()
         ),
+    )
+
+
+def _found(run: Run, frame: pl.DataFrame) -> Section:
+    summary = findings.summary(frame)
+    return Section(
+        title=findings.TITLE,
+        text="\n\n".join([findings.QUESTION, *summary.findings]),
+        charts=tuple(replace(c, notes=(*c.notes, *_marks(run))) for c in summary.charts),
+        tables=tuple(table(title, rows) for title, rows in summary.tables),
     )
 
 
@@ -89,7 +105,7 @@ def _varied(run: Run, frame: pl.DataFrame) -> Section:
     return Section(
         title="Sensitivity",
         text="\n\n".join(
-            ["How far does the conclusion depend on the choices behind it?", *findings(frame)]
+            ["How far does the conclusion depend on the choices behind it?", *moved(frame)]
         ),
         charts=(replace(figure, notes=(*figure.notes, *_marks(run))),),
         tables=(table("All variants", frame),),

@@ -6,8 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic, specs
-from isogloss.analyses import ANALYSES
+from isogloss import atomic
 from isogloss.analyses.base import Comparison, Contents
 from isogloss.analyses.gaps import Gaps
 from isogloss.compare import FORMAT
@@ -22,7 +21,7 @@ FOLDER = NAME = "sensitivity"
 
 def gaps_of(run: Run, contents: Contents) -> list[Comparison]:
     """The comparisons behind the conclusion: those of the run's own gaps analysis if it has one."""
-    parts = [specs.parse(ANALYSES, line) for line in run.study["analyses"]]
+    parts = run.analyses().values()
     analysis = next((part for part in parts if isinstance(part, Gaps)), Gaps())
     return list(analysis.comparisons(contents))
 

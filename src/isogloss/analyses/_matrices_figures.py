@@ -1,0 +1,188 @@
+"""Figures of the matrices: all taps of each modality in two orders, and groups over the taps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from isogloss import specs
+from isogloss.analyses._matrices_groups import FACTORS
+from isogloss.analyses._matrices_order import square
+from isogloss.charts import Axis, Chart, Grid, Line, Panel, Step
+from isogloss.corpora.base import MODALITIES
+from isogloss.languages import language
+from isogloss.similarity.measures import MEASURES
+
+ORDERS = {"family_rank": "by family", "cluster_rank": "clustered"}
+
+
+def charts(frame: pl.DataFrame) -> tuple[Chart, ...]:
+    """All figures that there are numbers for."""
+    made = (_matrices(frame), _groups(frame))
+    return tuple(chart for chart in made if chart is not None)
+
+
+def shown_scores(frame: pl.DataFrame) -> str:
+    """Calibrated scores, or raw ones where there is no level of chance."""
+    cells = frame.filter(kind="cell")
+    return "calibrated" if cells["calibrated"].is_not_nan().any() else "raw"
+
+
+def _matrices(frame: pl.DataFrame) -> Chart | None:
+    scores = shown_scores(frame)
+    cells = frame.filter(kind="cell").filter(pl.col(scores).is_not_nan())
+    if cells.is_empty():
+        return None
+    title = specs.parse(MEASURES, frame["measure_used"][0]).info.title
+    name = f"calibrated {title} (0 = chance)" if scores == "calibrated" else title
+    ends: tuple[Any, Any] = (cells[scores].min(), cells[scores].max())
+    if ends[0] == ends[1]:
+        return None
+    span = (min(0.0, ends[0]) if scores == "calibrated" else ends[0], ends[1])
+    steps = tuple(
+        Step(
+            label,
+            tuple(panel for m, tap in taps for panel in _pair(frame, scores, m, tap, name, span)),
+        )
+        for label, taps in _steps(frame)
+    )
+    return Chart(
+        "language_matrices",
+        "Language by language",
+        f"How alike the same sentences are in two languages ({scores} {frame['measure_used'][0]}), "
+        f"at {steps[-1].label}; the report has a slider through the taps. Left: large families "
+        "first, each named at its first language. Right: ordered by hierarchical clustering of "
+        "these numbers (average linkage, best order of the leaves), anew at each tap. A language "
+        "is not compared with itself.",
+        steps[-1].panels,
+        columns=2,
+        steps=steps,
+    )
+
+
+def _steps(frame: pl.DataFrame) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Label of each step, and which tap of which modality it shows."""
+    cells = frame.filter(kind="cell")
+    there = [m for m in MODALITIES if not cells.filter(modality=m).is_empty()]
+    pairs = frame.filter(kind="step")
+    if len(there) == 2 and not pairs.is_empty():
+        return [
+            (r["step"], [("text", r["text_tap"]), ("speech", r["speech_tap"])])
+            for r in pairs.iter_rows(named=True)
+        ]
+    taps = cells.select("modality", "tap", "position").unique().sort("modality", "position")
+    both = len(there) > 1
+    return [
+        (f"{r['modality']} {r['tap']}" if both else r["tap"], [(r["modality"], r["tap"])])
+        for r in taps.iter_rows(named=True)
+        if not both or r["modality"] in there
+    ]
+
+
+def _pair(
+    frame: pl.DataFrame,
+    scores: str,
+    modality: str,
+    tap: str,
+    name: str,
+    span: tuple[float, float],
+) -> list[Panel]:
+    """One matrix in both orders."""
+    own = frame.filter(modality=modality, tap=tap)
+    cells = {
+        (r["language_a"], r["language_b"]): r[scores]
+        for r in own.filter(kind="cell").iter_rows(named=True)
+    }
+    panels = []
+    for column, order in ORDERS.items():
+        names = own.filter(kind="language").sort(column)["language"].to_list()
+        rows = _labels(names, every=column == "cluster_rank")
+        table = square(names, cells)
+        hover = tuple(
+            tuple(_cell(a, b, float(table[i, j]), f"{modality} {tap}") for j, b in enumerate(names))
+            for i, a in enumerate(names)
+        )
+        grid = Grid(
+            name,
+            tuple(names),
+            tuple(rows),
+            tuple(tuple(float(v) for v in row) for row in table),
+            hover,
+            range=span,
+        )
+        # Rows are drawn upwards, and a matrix is read downwards.
+        panels.append(
+            Panel(
+                f"{modality.capitalize()}, {order}",
+                Axis("language", tuple(names)),
+                Axis("language", tuple(reversed(rows))),
+                (grid,),
+            )
+        )
+    return panels
+
+
+def _labels(names: Sequence[str], *, every: bool) -> list[str]:
+    """Codes with their family: of all, or of the first in a row of one family."""
+    families = [language(name).family for name in names]
+    return [
+        f"{family} {name}" if family and (every or i == 0 or families[i - 1] != family) else name
+        for i, (name, family) in enumerate(zip(names, families, strict=True))
+    ]
+
+
+def _cell(a: str, b: str, value: float, where: str) -> str:
+    first, second = language(a), language(b)
+    if a == b:
+        return f"{first.name}: not compared with itself"
+    return (
+        f"{first.name} ({first.family}) and {second.name} ({second.family})\n{where}: {value:.3f}"
+    )
+
+
+def _groups(frame: pl.DataFrame) -> Chart | None:
+    scores = shown_scores(frame)
+    rows = frame.filter(kind="test", scores=scores).filter(pl.col("effect").is_not_nan())
+    panels = []
+    for modality in MODALITIES:
+        own = rows.filter(modality=modality).sort("position")
+        if own.is_empty():
+            continue
+        taps = tuple(own["tap"].unique(maintain_order=True))
+        lines = [Line("no difference", taps, (0.0,) * len(taps), role="chance", hover=None)]
+        for colour, factor in enumerate(FACTORS):
+            line = own.filter(factor=factor)
+            if not line.is_empty():
+                lines.append(_line(line, factor, colour))
+        y = Axis(f"{scores} score within − between groups")
+        panels.append(Panel(modality.capitalize(), Axis("tap", taps), y, tuple(lines)))
+    if not panels:
+        return None
+    known = rows["low"].is_not_nan().any()
+    return Chart(
+        "kin_languages",
+        "Are languages of one group more alike?",
+        f"Mean {scores} score of pairs of one family, script or resource level, minus that of all "
+        "other pairs, at each tap."
+        + (" Bands are 95 % intervals by a jackknife over languages." if known else ""),
+        tuple(panels),
+        columns=len(panels),
+    )
+
+
+def _line(rows: pl.DataFrame, factor: str, colour: int) -> Line:
+    known = rows["low"].is_not_nan().any()
+    return Line(
+        f"same {factor}",
+        tuple(rows["tap"]),
+        tuple(rows["effect"]),
+        tuple(rows["low"]) if known else None,
+        tuple(rows["high"]) if known else None,
+        tuple(
+            f"{r['tap']}: {r['within']:.3f} within a {factor} ({r['pairs_within']} pairs), "
+            f"{r['between']:.3f} between ({r['pairs'] - r['pairs_within']})\np {r['p_value']:.4f}, "
+            f"corrected for all taps {r['p_all']:.4f}"
+            for r in rows.iter_rows(named=True)
+        ),
+        colour=colour,
+    )

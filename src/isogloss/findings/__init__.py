@@ -1,0 +1,57 @@
+"""The claims of the study on the model at hand: tests, verdicts, and what they say in words."""
+
+import polars as pl
+
+from isogloss import specs
+from isogloss.analyses.base import Summary
+from isogloss.charts import Chart
+from isogloss.findings.figure import figure
+from isogloss.findings.table import SCHEMA, gather, table
+from isogloss.findings.words import disagreements, grouped, headline, sentence
+from isogloss.similarity.measures import MEASURES
+
+__all__ = ["QUESTION", "SCHEMA", "TITLE", "gather", "summary", "table"]
+
+TITLE = "Findings"
+QUESTION = "Does what the study found hold for this model?"
+_GIVEN = (
+    "Some tests hold the sentences fixed: they say what other languages would give on these "
+    "sentences. The analysis `halves` takes other sentences into account too."
+)
+
+
+def summary(frame: pl.DataFrame) -> Summary:
+    """Describe the table of findings: what holds, where kinds of scores disagree, a figure.
+
+    Args:
+        frame: With the columns of :data:`SCHEMA`.
+    """
+    if frame.is_empty():
+        return Summary(("There is no claim to test: no analysis of the run makes one.",), ())
+    measures = frame["measure"].unique(maintain_order=True).to_list()
+    found: list[str] = []
+    charts: list[Chart] = []
+    tables: list[tuple[str, pl.DataFrame]] = []
+    for measure in measures:
+        rows = frame.filter(measure=measure)
+        short = _short(measure)
+        ahead = f"{short}: " if len(measures) > 1 else ""
+        found += [f"{ahead}{headline(rows)}", *(f"{ahead}{s}" for s in disagreements(rows))]
+        chart = figure(
+            rows, short, f"findings_{len(charts) + 1}" if len(measures) > 1 else "findings"
+        )
+        if chart is not None:
+            charts.append(chart)
+        said = pl.DataFrame({"finding": [sentence(claim) for claim in grouped(rows)]})
+        tables.append((f"In words: {short}" if len(measures) > 1 else "In words", said))
+    if (frame["given"] == "these sentences").any():
+        found.append(_GIVEN)
+    tables.append(("All tests", frame.drop("measure") if len(measures) == 1 else frame))
+    return Summary(tuple(found), tuple(charts), tuple(tables))
+
+
+def _short(measure: str) -> str:
+    """A measure with the options that differ from the default."""
+    if not measure:
+        return "no measure"
+    return specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)

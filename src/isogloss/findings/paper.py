@@ -1,0 +1,32 @@
+"""What the study itself found, for each of its models, claim by claim."""
+
+SAID: dict[str, dict[str, str]] = {
+    "rises": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "dips": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "flattens": {"salmonn": "yes"},
+    "drops": {"salmonn": "yes"},
+    "adaptor": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "adaptor high": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "adaptor medium": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "adaptor low": {"seamless": "no", "sonar": "yes", "salmonn": "no"},
+    "adaptor high over low": {"seamless": "yes", "salmonn": "yes"},
+    "resource": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "resource last": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "text above speech": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "text above speech last": {"seamless": "yes", "sonar": "yes", "salmonn": "yes"},
+    "text above speech first": {"seamless": "yes", "sonar": "yes", "salmonn": "no"},
+    "text drops first": {"salmonn": "yes"},
+    "gap by the rule": {"seamless": "yes", "sonar": "no", "salmonn": "yes"},
+    "gap closest": {"seamless": "yes", "sonar": "no", "salmonn": "yes"},
+}
+"""Claim -> model family -> whether the study says that it holds; absent where it says nothing.
+
+From its section 3, which shows curves and ranges without tests. "No" for the adaptor in
+low-resource languages is a flat slope there, not a fall; "no" for the gaps of SONAR is own speech
+above all partners for most languages.
+"""
+
+
+def said(name: str, family: str) -> str:
+    """What the study says of a claim for a family of models: yes, no, or nothing."""
+    return SAID.get(name, {}).get(family, "")
