@@ -82,7 +82,7 @@ def test_run_on_a_manifest_and_look_at_it(manifest, capsys):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--corpus.languages", "eng,dau"], 2, 'unknown language "dau"; did you mean "deu"'),
+        (["--corpus.languages", "eng,deuu"], 2, 'unknown language "deuu"; did you mean "deu"'),
         (["--corpus.languages", "eng,fin"], 1, "fin"),
         (["--model.family", "seemless"], 2, 'unknown model "seemless"; did you mean "seamless"'),
         (["--model.taps", "in,7x"], 1, 'unknown tap "7x"'),
@@ -432,3 +432,26 @@ def test_sizes_and_spans():
         "12 B", "1.5 kB", "2.5 MB", "8.7 GB", "10.0 TB",
     ]  # fmt: skip
     assert [span(x) for x in (0.2, 45, 600, 7200)] == ["1 s", "45 s", "10 min", "2.0 h"]
+
+
+def test_a_corpus_is_named_by_its_name_its_settings_a_study_or_a_manifest(tmp_path, capsys):
+    from fleurs_tree import make_tree
+
+    tree = make_tree(tmp_path / "f", ("deu", "eng"), sentences=6, odd=False)
+    study = tmp_path / "s.yaml"
+    study.write_text(
+        f"corpus: {{source: fleurs, path: {tree.folder}, modalities: [text]}}\n"
+        "model: {family: seamless, checkpoint: tiny}\n"
+    )
+    shown = []
+    for where in (
+        ["fleurs", "--path", str(tree.folder)],
+        [f"fleurs(path={tree.folder}, modalities=[text])"],
+        [str(study)],
+    ):
+        assert call(["corpus", "show", *where, "--languages", "eng,deu"]) == 0
+        shown.append(capsys.readouterr().out)
+    assert all("6 sentences are in all 2 (text)" in text for text in shown)
+    assert shown[1] == shown[2]
+    assert call(["corpus", "show", "fleurs(path=/nowhere)"]) == 1
+    assert "does not exist" in capsys.readouterr().err

@@ -45,8 +45,15 @@ def values(model: str, *, flores: Path | None = None) -> dict[str, Any]:
 
 def analyses(*, flores: Path | None = None) -> tuple[str, ...]:
     """The study's questions and those that go past it, as they stand in a study file."""
+    wanted = analyses_by_name(flores=flores)
+    parts = (ANALYSES.get(name)(**options) for name, options in wanted.items())
+    return tuple(specs.write(ANALYSES, part, defaults=False) for part in parts)
+
+
+def analyses_by_name(*, flores: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The same by name, with the options that are not at their default."""
     tokens: dict[str, Any] = {} if flores is None else {"corpus": str(flores)}
-    wanted: dict[str, dict[str, Any]] = {
+    return {
         "counts": {},
         "cross_modal": {"pairs": "all"},
         "cross_lingual": {},
@@ -60,8 +67,6 @@ def analyses(*, flores: Path | None = None) -> tuple[str, ...]:
         "noise_ceiling": {},
         "choices": {},
     }
-    parts = (ANALYSES.get(name)(**options) for name, options in wanted.items())
-    return tuple(specs.write(ANALYSES, part, defaults=False) for part in parts)
 
 
 def paper(

@@ -92,6 +92,8 @@ def _read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):

@@ -52,7 +52,7 @@ for _name, _where, _help in (
     app.command(f"isogloss.cli.{_where}", name=_name, help=_help)
 
 _corpus = App(name="corpus", help="Look into a corpus.")
-_corpus.command("isogloss.cli.listings:show", name="show", help="Count what a corpus holds.")
+_corpus.command("isogloss.cli.corpus:show", name="show", help="Count what a corpus holds.")
 app.command(_corpus)
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -11,11 +10,9 @@ from isogloss.analyses import ANALYSES
 from isogloss.cli.display import show_table
 from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
-from isogloss.corpora.base import grouped
 from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
-from isogloss.selection import Summary, select, summary
 from isogloss.settings import Settings, own_first
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import KINDS
@@ -186,70 +183,6 @@ def languages(
             for x in chosen
         ],
     )
-
-
-def show(
-    where: Annotated[
-        str, Parameter(name="CORPUS", help="A manifest file, or the name of a corpus.")
-    ],
-    /,
-    *,
-    languages: Annotated[str, Parameter(help="Only these languages, comma-separated.")] = "",
-    recordings: Annotated[int, Parameter(help="Use up to so many recordings of a sentence.")] = 1,
-    seed: Annotated[int, Parameter(help="Seed of the choice among several recordings.")] = 0,
-) -> None:
-    """Count sentences, hours, duplicates and common sentences of a corpus."""
-    named: dict[str, Any] = {"languages": languages} if languages else {}
-    if where not in CORPORA.names() and Path(where).suffix:
-        named["path"], where = where, "manifest"
-    source = CORPORA.get(where)(**named, recordings=recordings)
-    corpus = source.load()
-    selection = select(
-        corpus,
-        languages=source.languages,
-        modalities=source.modalities,
-        sentences=source.sentences,
-        recordings=source.recordings,
-        seed=seed,
-    )
-    found = summary(selection)
-    print(f"{corpus.name}: {corpus.description}\nLicence: {corpus.licence}")
-    for note in selection.corpus.notes:
-        print(f"Note: {note}")
-    _summary(found)
-    if selection.dropped:
-        show_table(
-            "Left out",
-            ["language", "modality", "sentences", "reason"],
-            [
-                [g.language, g.modality, str(len(g.sentences)), g.reason]
-                for g in grouped(selection.dropped)
-            ],
-        )
-
-
-def _summary(found: Summary) -> None:
-    show_table(
-        "",
-        ["language", "text", "speech", "both", "hours", "duplicates", "further recordings",
-         "not chosen", "unreadable"],
-        [
-            [x.language, str(x.text), str(x.speech), str(x.both), f"{x.hours:.2f}",
-             str(x.duplicates), str(x.further), str(x.extra), str(x.unreadable)]
-            for x in found.languages
-        ],
-    )  # fmt: skip
-    for modality, overlap in found.overlaps.items():
-        show_table(
-            f"Sentences that two languages share, {modality}",
-            ["", *overlap.languages],
-            [
-                [name, *map(str, row)]
-                for name, row in zip(overlap.languages, overlap.shared, strict=True)
-            ],
-        )
-        print(f"{overlap.common} sentences are in all {len(overlap.languages)} ({modality})")
-    print(f"{found.common} sentences are in all languages and modalities")
 
 
 def _parts(registry: Registry[Any]) -> Iterable[tuple[str, Any]]:

@@ -86,7 +86,7 @@ def read_tsv(path: Path, label: str) -> Rows:
         if not line.strip():
             continue
         try:
-            cells = [cell.strip() for cell in line.rstrip(b"\r").decode().split("\t")]
+            cells = [cell.strip() for cell in line.decode().split("\t")]
         except UnicodeDecodeError:
             bad.append(BadRow(number, "", "is not UTF-8"))
             continue

@@ -135,10 +135,12 @@ class Fleurs(CorpusSource):
                 parts[code] = failed(code, None, reason)
         if not places and not parts:
             asked = [table[code].fleurs for code in resolve(self.languages)] or ["de_de"]
+            alone = (root / f"{self.split}.tsv").is_file()
+            hint = "; it is the folder of one language: give the one above it" if alone else ""
             raise CorpusError(
                 f"{root}: holds none of {choices(asked, 6)} in a layout of FLEURS: "
                 f"data/{asked[0]}/{self.split}.tsv with audio/{self.split}.tar.gz or "
-                f"audio/{self.split}/ beside it, or {asked[0]}/{self.split}/*.parquet"
+                f"audio/{self.split}/ beside it, or {asked[0]}/{self.split}/*.parquet{hint}"
             )
         parts |= self._each(tuple(places), lambda known: places[known.code])
         return [parts[code] for code in sorted(parts)]
