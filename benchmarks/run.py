@@ -13,6 +13,7 @@ from pathlib import Path
 
 NAMES = (
     "pair", "null", "measures", "batched", "roofline", "memory", "study", "extraction", "precision",
+    "analyses",
 )  # fmt: skip
 
 

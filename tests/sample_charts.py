@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from isogloss.charts import Axis, Chart, Grid, Line, Marks, Panel, Points
+from isogloss.charts import Axis, Chart, Colouring, Grid, Line, Marks, Panel, Points, Step
 from isogloss.languages import languages
 
 NAN = math.nan
 TAPS = ("in", *map(str, range(2, 25, 2)), "len")
 ALL_TAPS = ("in", *map(str, range(1, 25)), "len", "pool")
-NAMES = tuple(x.name for x in languages().values())
+NAMES = tuple(x.name for x in languages().values() if x.in_seamless_salmonn or x.in_sonar)
 Y = Axis("SVCCA (0 to 1)")
 NOTES = ("untrained model: random weights", "synthetic speech")
 
@@ -92,7 +92,66 @@ def cloud():
     return Chart("cloud", "A map", "", tuple(Panel(m, *axes, points) for m in ("text", "speech")))
 
 
-CHARTS = {c.name: c for c in (curves(), taps(), bars(), heat(), cloud())}
+def slide():
+    """A heat map for each of three taps, of which print shows the second."""
+    names = NAMES[:6]
+    axes = Axis("language of the text", names), Axis("language of the speech", names)
+    steps = []
+    for tap in (1, 2, 3):
+        z = [[math.cos(i / tap - j) * tap for j in range(6)] for i in range(6)]
+        z[2][tap] = NAN
+        grid = Grid("SVCCA (0 to 1)", names, names, tuple(map(tuple, z)))
+        steps.append(Step(str(tap), (Panel("all pairs", *axes, (grid,)),)))
+    return Chart("slide", "Pairs", "", steps[1].panels, columns=1, steps=tuple(steps))
+
+
+def atlas(taps=("in", "1", "2"), languages_=8, sentences=12, seed=0):
+    """Maps of text and speech per tap: text gathers by sentence, speech by language."""
+    rng = np.random.default_rng(seed)
+    known = [x for x in languages().values() if x.in_seamless_salmonn][:languages_]
+    families = sorted((x.family for x in known), key=[x.family for x in known].count, reverse=True)
+    ordered = sorted(known, key=lambda x: families.index(x.family))
+    hover = {
+        x.code: tuple(
+            f"{x.name}\nsentence {i}\n{x.code} <b>{'word ' * 30}" for i in range(sentences)
+        )
+        for x in known
+    }
+    ids = tuple(str(i) for i in range(sentences))
+    steps = []
+    for tap in taps:
+        panels = []
+        for modality in ("text", "speech"):
+            of_language = rng.normal(size=(len(known), 2)) * 20
+            of_sentence = rng.normal(size=(sentences, 2)) * 20
+            clouds = []
+            for i, x in enumerate(known):
+                place = of_sentence if modality == "text" else of_language[i]
+                at = place + rng.normal(size=(sentences, 2)) * 2
+                clouds.append(
+                    Points(
+                        x.code,
+                        tuple(at[:, 0]),
+                        tuple(at[:, 1]),
+                        hover[x.code],
+                        label=x.code,
+                        ids=ids,
+                    )
+                )
+            axes = Axis("t-SNE 1 (no unit)"), Axis("t-SNE 2 (no unit)")
+            panels.append(Panel(modality, *axes, tuple(clouds), square=True))
+        steps.append(Step(tap, tuple(panels)))
+    colourings = (
+        Colouring("language family", {x.code: x.family for x in ordered}),
+        Colouring("language", {x.code: f"{x.name} ({x.code})" for x in known}),
+        Colouring("resource level", {x.code: x.resource for x in known}),
+    )
+    return Chart(
+        "atlas", "Maps", "", steps[1].panels, steps=tuple(steps), colourings=colourings, notes=NOTES
+    )
+
+
+CHARTS = {c.name: c for c in (curves(), taps(), bars(), heat(), cloud(), slide(), atlas())}
 
 
 def linear(colour):

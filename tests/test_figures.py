@@ -16,11 +16,34 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 
-from isogloss.charts import Axis, Chart, Grid, Line, Marks, Panel, Points, check
+from isogloss.charts import (
+    Axis,
+    Chart,
+    Colouring,
+    Grid,
+    Line,
+    Marks,
+    Panel,
+    Points,
+    Step,
+    check,
+)
 from isogloss.errors import IsoglossError, StudyError
-from isogloss.figures import draw, plan, save, style, ticks
+from isogloss.figures import clouds, draw, plan, save, style, ticks
 from isogloss.figures.style import THEMES
-from sample_charts import CHARTS, NAMES, NAN, NOTES, TAPS, Y, bars, contrast, linear, taps
+from sample_charts import (
+    CHARTS,
+    NAMES,
+    NAN,
+    NOTES,
+    TAPS,
+    Y,
+    atlas,
+    bars,
+    contrast,
+    linear,
+    taps,
+)
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +288,84 @@ def test_long_title_legend_and_notes_are_broken_over_lines():
     assert figure.get_figwidth() < 6
 
 
+# ---- steps and maps ---------------------------------------------------------------------------
+
+
+def test_print_shows_one_step_and_names_it(drawn, tmp_path):
+    chart = CHARTS["slide"]
+    texts = [t.get_text() for t in drawn["slide"].texts]
+    assert texts == ["Pairs (tap 2)"]
+    (path,) = save(chart, tmp_path, formats=("png",), dark=False, dpi=40)
+    assert b"Pairs (tap 2)" in path.read_bytes()
+    mesh = plots(drawn["slide"])[0].collections[0]
+    shown = np.array(chart.steps[1].panels[0].marks[0].z)
+    np.testing.assert_allclose(mesh.get_array().filled(0).reshape(6, 6), np.nan_to_num(shown))
+
+
+def test_steps_share_their_colour_scale_and_ranges_but_maps_do_not(drawn):
+    every = np.array([s.panels[0].marks[0].z for s in CHARTS["slide"].steps])
+    limits = plan.colour_limits(CHARTS["slide"])["SVCCA (0 to 1)"]
+    assert limits == (np.nanmin(every), np.nanmax(every))
+    assert plots(drawn["slide"])[0].collections[0].get_clim() == limits
+    lines = [Line("a", (0.0, 1.0), (0, top)) for top in (1, 5)]
+    panels = [(Panel("", Axis("x"), Y, (line,)),) for line in lines]
+    chart = Chart(
+        "c", "", "", panels[0], steps=tuple(Step(str(i), p) for i, p in enumerate(panels))
+    )
+    assert plan.limits(chart)[0][1] == plan.limits(chart, panels[1])[0][1] == (-0.25, 5.25)
+    first, second = (plan.limits(CHARTS["atlas"], s.panels) for s in CHARTS["atlas"].steps[:2])
+    assert first != second
+
+
+def test_maps_are_square_without_numbers(drawn):
+    figure = drawn["atlas"]
+    for ax in plots(figure):
+        width, height = figure.get_size_inches() * ax.get_position().size
+        assert width == pytest.approx(height)
+        assert np.ptp(ax.get_xlim()) == pytest.approx(np.ptp(ax.get_ylim()))
+        assert [t.get_text() for t in ax.get_xticklabels()] == []
+
+
+def test_names_of_clouds_are_written_and_do_not_overlap():
+    for seed in range(3):
+        chart = atlas(languages_=30, seed=seed)
+        figure = draw(chart)
+        canvas = renderer(figure)
+        for ax, panel in zip(plots(figure), chart.panels, strict=True):
+            written = [t for t in ax.texts if t.get_gid() == "cloud"]
+            assert [t.get_text() for t in written] == [m.label for m in panel.marks]
+            boxes = [t.get_window_extent(canvas) for t in written]
+            # A tenth of a letter's height is the air around a letter.
+            boxes = [b.padded(-0.1 * b.height) for b in boxes]
+            assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+            frame = ax.get_window_extent(canvas)
+            assert all(frame.contains(b.x0, b.y0) and frame.contains(b.x1, b.y1) for b in boxes)
+
+
+def test_a_name_stands_at_the_larger_part_of_its_cloud():
+    points = Points("a", (0.0, 0.1, 0.2, 9.0), (0.0, 0.1, 0.0, 9.0), label="deu")
+    assert clouds.centre(points) == (0.1, 0.1)
+    assert clouds.centre(Points("a", (NAN,), (1.0,))) is None
+    many = tuple(Points(str(i), (5.0,), (5.0,), label=str(i)) for i in range(40))
+    panel = Panel("", Axis("x"), Axis("y"), many)
+    places = [(x, y) for _, x, y in clouds.names(panel, ((0, 10), (0, 10)), (0.1, 0.04))]
+    for (x, y), (u, v) in itertools.combinations(places, 2):
+        assert abs(x - u) >= 0.999 or abs(y - v) >= 0.399
+
+
+def test_groups_give_clouds_their_colour_and_one_entry():
+    chart = CHARTS["atlas"]
+    names = list(dict.fromkeys(chart.colourings[0].groups.values()))
+    assert [e.name for e in plan.legend(chart)] == names
+    assert [e.colour for e in plan.legend(chart)] == list(range(len(names)))
+    arabic = next(m for m in chart.panels[0].marks if m.name == "arb")
+    shown = plan.coloured(chart, arabic)
+    assert (shown.name, shown.colour) == ("Afro-Asiatic", names.index("Afro-Asiatic"))
+    assert plan.coloured(chart, arabic, 2).name == "high"
+    line = Line("a", (0.0,), (1.0,))
+    assert plan.coloured(chart, line) is line
+
+
 @given(
     labels=st.lists(
         st.one_of(st.integers(0, 99).map(str), st.sampled_from(["in", "len", "pool", "Yoruba"])),
@@ -359,6 +460,55 @@ AXIS = Axis("x", ("x", "y"))
 def test_charts_that_contradict_themselves_are_refused(panel, message):
     with pytest.raises(IsoglossError, match=f'chart "c", panel "p": .*{message}'):
         check(Chart("c", "", "", (panel,)))
+
+
+def steps(*changed):
+    """Arguments of a chart with two steps, of which some are changed."""
+    panels = tuple((Panel("p", AXIS, Y, (Line("a", ("x", "y"), (i, 2)),)),) for i in range(2))
+    made = [Step(str(i), found) for i, found in enumerate(panels)]
+    for i, step in changed:
+        made[i] = step
+    return {"panels": panels[0], "steps": tuple(made)}
+
+
+OTHER = (Panel("q", AXIS, Y, ()),)
+CLOUD = Points("deu", (1.0,), (1.0,))
+MAP = (Panel("p", Axis("x"), Axis("y"), (CLOUD,)),)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (steps((0, Step("0", OTHER))), r"tap \"0\" has the panels \['q'\], but .* \['p'\]"),
+        (steps((1, Step("0", steps()["panels"]))), 'tap "0" is given 2 times'),
+        (steps((1, Step(" ", steps()["panels"]))), "a tap has no label"),
+        (steps((0, steps()["steps"][1])) | {"step_name": ""}, "the steps have no name"),
+        (
+            steps((0, Step("0", (Panel("p", AXIS, Y, ()),)))),
+            "its panels are those of no tap",
+        ),
+        (
+            steps((1, Step("1", (Panel("p", Axis(" "), Y, ()),)))),
+            'tap "1", panel "p": the x axis has no name',
+        ),
+        (
+            {"panels": MAP, "colourings": (Colouring("family", {"fra": "a"}),)},
+            'the colouring "family" has no group for the points "deu"',
+        ),
+        (
+            {"panels": MAP, "colourings": (Colouring("a", {"deu": "a"}),) * 2},
+            'the colouring "a" is given 2 times',
+        ),
+        (
+            {"panels": (Panel("p", Axis("x"), Axis("y"), (Points("a", (1,), (1,), ids=()),)),)},
+            "ids has 0 entries for 1 of x",
+        ),
+        ({"panels": (Panel("p", AXIS, Y, (), square=True),)}, "both axes must be numeric"),
+    ],
+)
+def test_steps_and_colourings_that_do_not_go_together_are_refused(values, message):
+    with pytest.raises(IsoglossError, match=f'chart "c".*{message}'):
+        check(Chart("c", "", "", **values))
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "sp ace"])

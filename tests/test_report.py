@@ -14,6 +14,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ from isogloss.report import (
     Report,
     Section,
     Table,
+    inert,
     interactive,
     page,
     render,
@@ -38,7 +40,7 @@ from isogloss.report import (
     tables,
     write,
 )
-from sample_charts import CHARTS, NAN, contrast
+from sample_charts import CHARTS, NAN, atlas, contrast
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&lt;'\"`"
 COLUMNS = (
@@ -110,8 +112,9 @@ class Page(HTMLParser):
         ]
 
     def json(self, element):
-        ((_, text),) = self.all("script", id=element)
-        return json.loads(text)
+        ((a, text),) = self.all("script", id=element)
+        packed = a["type"] == "application/gzip"
+        return json.loads(gzip.decompress(base64.b64decode(text)) if packed else text)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +217,7 @@ def test_data_is_inert_wherever_it_stands():
 def test_json_in_the_page_reads_back(parsed):
     assert parsed.json("themes") == interactive.themes()
     embedded = parsed.json("figure-1-data")
+    assert embedded == interactive.content(CHARTS["curves"])
     assert embedded == {"panels": interactive.figures(CHARTS["curves"])}
     evil = Page(render(evil_report())).json("figure-1-data")
     layout = evil["panels"][0]["layout"]
@@ -322,6 +326,150 @@ def test_labels_thin_out_as_room_shrinks():
     # At its least width the panel has room for all names.
     slot = (figure["minWidth"] - 75) / 36
     assert [c for c in choices if c["room"] <= slot][-1]["tickvals"] == list(range(36))
+
+
+# ---- steps and maps ---------------------------------------------------------------------------
+
+
+def sections(*charts):
+    return (Section("Maps", "How?\n\nSo.", charts),)
+
+
+@pytest.fixture(scope="module")
+def stepped():
+    return Page(render(report(sections=sections(CHARTS["slide"], CHARTS["atlas"]))))
+
+
+def test_a_slider_moves_through_the_steps(stepped):
+    sliders = [a for a, _ in stepped.all("input", type="range")]
+    assert [(a["min"], a["max"], a["value"], a["step"]) for a in sliders] == [
+        ("0", "2", "1", "1")
+    ] * 2
+    assert [a["aria-valuetext"] for a in sliders] == ["tap 2", "tap 1"]
+    labels = {a["for"]: text for a, text in stepped.all("label")}
+    assert all(labels[a["id"]] == "tap" for a in sliders)
+    moves = [
+        (a["data-move"], a["aria-label"]) for a, _ in stepped.all("button") if "data-move" in a
+    ]
+    assert moves == [("-1", "Previous tap"), ("1", "Next tap")] * 2
+    content = stepped.json("figure-1-data")
+    assert set(content) == {"steps", "shown", "texts"}
+    assert [s["label"] for s in content["steps"]] == ["1", "2", "3"]
+    assert content["shown"] == 1
+    for step, own in zip(content["steps"], CHARTS["slide"].steps, strict=True):
+        (trace,) = step["panels"][0]["data"]
+        shown = [v for row in trace["z"] for v in row]
+        given = [v for row in own.panels[0].marks[0].z for v in row]
+        expected = [None if math.isnan(v) else pytest.approx(v, rel=1e-5) for v in given]
+        assert shown == expected
+        assert len(content["texts"][trace["hovertext"]]) == 6
+    traces = [s["panels"][0]["data"][0] for s in content["steps"]]
+    assert len({(t["zmin"], t["zmax"]) for t in traces}) == 1
+    assert "(tap 2)" in stepped.all("img")[0][0]["alt"]
+
+
+def numbers(packed):
+    assert packed["dtype"] == "f4"
+    return np.frombuffer(base64.b64decode(packed["bdata"]), "<f4")
+
+
+def test_a_map_holds_every_point_once_and_every_text_once(stepped):
+    chart, content = CHARTS["atlas"], stepped.json("figure-2-data")
+    assert len(content["texts"]) == 8
+    for step, own in zip(content["steps"], chart.steps, strict=True):
+        for figure, panel in zip(step["panels"], own.panels, strict=True):
+            clouds = [t for t in figure["data"] if t["mode"] == "markers"]
+            span = max(np.ptp([v for m in panel.marks for v in m.x]) for _ in "x")
+            for trace, mark in zip(clouds, panel.marks, strict=True):
+                np.testing.assert_allclose(numbers(trace["x"]), mark.x, atol=span / 4000)
+                np.testing.assert_allclose(numbers(trace["y"]), mark.y, atol=span / 4000)
+                assert mark.name in content["texts"][trace["hovertext"]][0]
+            names = [t["text"][0] for t in figure["data"] if t["mode"] == "text"]
+            assert names == [m.label for m in panel.marks]
+            assert figure["layout"]["yaxis"]["scaleanchor"] == "x"
+
+
+def test_colours_of_a_map_can_be_chosen(stepped):
+    chart, content = CHARTS["atlas"], stepped.json("figure-2-data")
+    buttons = [
+        (text, a["aria-pressed"]) for a, text in stepped.all("button") if "data-colouring" in a
+    ]
+    assert buttons == [
+        ("language family", "true"),
+        ("language", "false"),
+        ("resource level", "false"),
+    ]
+    legends = [a for a, _ in stepped.all("ul", class_="legend") if "data-colouring" in a]
+    assert ["hidden" in a for a in legends] == [False, True, True]
+    for figure in content["steps"][0]["panels"]:
+        for i, look in enumerate(figure["looks"]):
+            legend = plan.legend(chart, i)
+            groups = chart.colourings[i].groups
+            for trace, entry, marker in zip(
+                figure["data"], look["entries"], look["markers"], strict=True
+            ):
+                if trace["mode"] == "text":
+                    assert marker is None
+                    assert legend[entry].name == groups[trace["text"][0]]
+                else:
+                    assert marker["color"] == f"@c{legend[entry].colour % 8}"
+
+
+def test_values_of_all_steps_are_in_the_table(stepped):
+    ((link, _),) = stepped.all("a", download="slide.csv.gz")
+    read = list(csv.DictReader(io.StringIO(decode(link).decode())))
+    assert list(read[0]) == ["tap", "panel", "series", "x", "y", "value"]
+    assert [r["tap"] for r in read] == ["1"] * 36 + ["2"] * 36 + ["3"] * 36
+    ((link, _),) = stepped.all("a", download="atlas.csv.gz")
+    read = list(csv.DictReader(io.StringIO(decode(link).decode())))
+    assert len(read) == 3 * 2 * 8 * 12
+    assert [read[0][k] for k in ("tap", "panel", "series", "point")] == ["in", "text", "amh", "0"]
+    assert "word" not in decode(link).decode()
+
+
+def test_a_map_of_a_whole_study_is_small():
+    """17 taps, 30 languages, 100 sentences in two modalities: 102,000 points."""
+    chart = atlas(tuple(map(str, range(17))), languages_=30, sentences=100)
+    text = page._json(interactive.content(chart))
+    assert len(base64.b64encode(gzip.compress(text.encode()))) < 1_500_000
+
+
+def test_coordinates_are_exact_to_less_than_a_pixel():
+    from isogloss.report import traces
+
+    values = [-31.4159, 0.0, 27.1828, 1e-3, math.nan]
+    found = numbers(traces._packed(values))
+    np.testing.assert_allclose(found, values, atol=(31.4159 + 27.1828) / 8000)
+    assert numbers(traces._packed([2.5])).tolist() == [2.5]
+    assert numbers(traces._packed([])).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("short", ["short"]),
+        ("one two three four", ["one two", "three four"]),
+        ("a\nb", ["a", "b"]),
+        ("x" * 25, ["x" * 10, "x" * 10, "x" * 5]),
+        ("世界人权宣言全文", ["世界人权宣", "言全文"]),
+        ("กินน้ำกินน้ำกินน้ำ", ["กินน้ำกินน้ำกิน", "น้ำ"]),
+        ("שלום עולם שלום", ["\u2068שלום עולם\u2069", "\u2068שלום\u2069"]),
+        ("", [""]),
+    ],
+)
+def test_texts_of_any_script_are_folded(text, lines):
+    assert inert.folded(text, 10).split("\n") == lines
+
+
+@given(st.text(max_size=60))
+def test_folding_loses_nothing_but_spaces(text):
+    found = inert.folded(text, 12)
+
+    def bare(given):
+        return "".join(given.replace("\u2068", "").replace("\u2069", "").split())
+
+    assert bare(found) == bare(text)
+    assert all(inert._cells(line.strip("\u2068\u2069")) <= 12 for line in found.split("\n"))
 
 
 def test_still_pictures_stand_in_for_the_figures(parsed):
@@ -556,9 +704,8 @@ def test_text_of_the_page_has_contrast(theme):
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the report with")
-def test_a_browser_draws_the_figures_without_complaint(tmp_path):
-    path = write(evil_report(), tmp_path / "evil.html")
+def opened(path, tmp_path):
+    """The page as Chromium makes it, and what it complains of."""
     command = [
         BROWSER,
         "--headless",
@@ -578,11 +725,71 @@ def test_a_browser_draws_the_figures_without_complaint(tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     complaints = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    return Page(done.stdout), complaints
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the report with")
+def test_a_browser_draws_the_figures_without_complaint(tmp_path):
+    path = write(evil_report(), tmp_path / "evil.html")
+    dom, complaints = opened(path, tmp_path)
     assert complaints == []
-    dom = Page(done.stdout)
     ((figure, _),) = dom.all("figure")
     assert figure["class"] == "ready"
     drawn = [a for a, _ in dom.all("svg") if "main-svg" in a.get("class", "")]
     assert len(drawn) >= 4
     assert not dom.all("b")
     assert all(a.get("src", "data:").startswith("data:") for a, _ in dom.all("img"))
+
+
+MOVE = """
+<script>
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+(async () => {
+  const figure = document.querySelector("#figure-1");
+  while (!figure.classList.contains("ready")) await wait(50);
+  const at = () => figure.querySelector(".points path").getAttribute("transform");
+  const slider = figure.querySelector(".steps input");
+  const seen = { before: at(), slider: slider.value };
+  figure.querySelectorAll(".legend button")[0].click();
+  figure.querySelector(".steps button[data-move='1']").click();
+  await wait(1500);
+  seen.after = at();
+  seen.text = slider.getAttribute("aria-valuetext");
+  seen.last = figure.querySelector(".steps button[data-move='1']").disabled;
+  seen.names = [...figure.querySelectorAll(".plot:first-child .textpoint")].length;
+  figure.querySelectorAll(".colourings button")[1].click();
+  await wait(500);
+  seen.legends = [...figure.querySelectorAll(".legend")].map((x) => x.hidden);
+  seen.all = [...figure.querySelectorAll(".plot:first-child .textpoint")].length;
+  const p = document.createElement("p");
+  p.id = "seen";
+  p.textContent = JSON.stringify(seen);
+  document.body.append(p);
+})();
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the report with")
+def test_the_slider_moves_the_points_in_a_browser(tmp_path):
+    """With data that are packed, as those of a whole study are."""
+    chart = atlas(("in", "1", "2"), sentences=40)
+    html = render(report(sections=sections(chart)))
+    assert 'type="application/gzip" id="figure-1-data"' in html
+    # The page's own policy would not let the test in.
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
+    path = tmp_path / "slide.html"
+    path.write_text(html.replace("</body>", MOVE + "</body>"), encoding="utf-8")
+    dom, complaints = opened(path, tmp_path)
+    assert complaints == []
+    ((_, text),) = dom.all("p", id="seen")
+    seen = json.loads(text)
+    assert seen["slider"] == "1"
+    assert seen["before"] != seen["after"]
+    assert seen["text"] == "tap 2"
+    assert seen["last"]
+    # Eight languages; the four of the family that was hidden stay hidden at the next step.
+    hidden = list(chart.colourings[0].groups.values()).count("Indo-European")
+    assert seen["names"] == 2 * (8 - hidden)
+    assert seen["all"] == 2 * 8
+    assert seen["legends"] == [True, False, True]

@@ -6,7 +6,8 @@ A value that could not be computed is NaN, and is drawn as a gap, never as 0.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,8 +66,14 @@ class Points:
     x: tuple[float, ...]
     y: tuple[float, ...]
     hover: tuple[str, ...] | None = None
+    """One text per point, plain. Clouds and steps with equal texts share them in the report."""
     role: Role = "data"
     colour: int = 0
+    """Index into the palette, unless the chart has colourings."""
+    label: str = ""
+    """Written at the median of the points, such as the code of a language."""
+    ids: tuple[str, ...] | None = None
+    """What each point stands for, such as a sentence id; a column of the table of values."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,26 @@ class Panel:
     x: Axis
     y: Axis
     marks: tuple[Mark, ...]
+    square: bool = False
+    """Whether a unit is as long on x as on y, as on a map; both axes are numeric then."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of several states of a figure, such as a tap."""
+
+    label: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """What the colours of all clouds of points stand for, such as language families."""
+
+    name: str
+    groups: Mapping[str, str]
+    """Name of a cloud -> its group, in the order of the legend. A group has one colour and one
+    entry; the first groups get the colours that differ most."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +150,35 @@ class Chart:
     """Marks that must be visible in the figure itself, such as "untrained model"."""
     emphasis: str = ""
     """What the crosses of ``Line.emphasis`` mean, for the legend; no entry if empty."""
+    steps: tuple[Step, ...] = ()
+    """States that a slider in the report moves through; ``panels`` are those of one of them, which
+    is what print shows."""
+    step_name: str = "tap"
+    """What the steps are, in one word."""
+    colourings: tuple[Colouring, ...] = ()
+    """Ways to colour the clouds of points, for the reader of the report to choose from. Print
+    shows the first."""
+
+    @property
+    def shown(self) -> int:
+        """Which of the steps ``panels`` are; -1 without steps."""
+        found = [i for i, step in enumerate(self.steps) if step.panels is self.panels]
+        found += [i for i, step in enumerate(self.steps) if step.panels == self.panels]
+        return found[0] if found else -1
+
+    @property
+    def states(self) -> tuple[tuple[Panel, ...], ...]:
+        """The panels of every step, or the only ones."""
+        return tuple(step.panels for step in self.steps) or (self.panels,)
 
 
 def check(chart: Chart) -> None:
     """Refuse a chart that cannot be drawn as it is meant.
 
     Raises:
-        IsoglossError: Lengths differ, a category is unknown or repeated, an axis has no name, or
-            the chart's name cannot be a file name. The message names chart, panel and mark.
+        IsoglossError: Lengths differ, a category is unknown or repeated, an axis has no name,
+            steps do not go together, a cloud has no group, or the chart's name cannot be a file
+            name. The message names chart, step, panel and mark.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", chart.name):
         raise IsoglossError(
@@ -139,9 +187,49 @@ def check(chart: Chart) -> None:
         )
     if not chart.panels or chart.columns < 1:
         raise IsoglossError(f'chart "{chart.name}" needs at least one panel and one column')
-    for panel in chart.panels:
-        for problem in _problems(panel):
-            raise IsoglossError(f'chart "{chart.name}", panel "{panel.title}": {problem}')
+    for problem in (*_step_problems(chart), *_colouring_problems(chart)):
+        raise IsoglossError(f'chart "{chart.name}": {problem}')
+    for i, panels in enumerate(chart.states):
+        step = f', {chart.step_name} "{chart.steps[i].label}"' if chart.steps else ""
+        for panel in panels:
+            for problem in _problems(panel):
+                raise IsoglossError(f'chart "{chart.name}"{step}, panel "{panel.title}": {problem}')
+
+
+def _step_problems(chart: Chart) -> Iterator[str]:
+    if not chart.steps:
+        return
+    if not chart.step_name.strip():
+        yield 'the steps have no name; say what they are, such as "tap"'
+    for label, count in Counter(step.label for step in chart.steps).items():
+        if not label.strip():
+            yield f"a {chart.step_name} has no label"
+        if count > 1:
+            yield f'{chart.step_name} "{label}" is given {count} times'
+    titles = [panel.title for panel in chart.panels]
+    for step in chart.steps:
+        found = [panel.title for panel in step.panels]
+        if found != titles:
+            yield (
+                f'{chart.step_name} "{step.label}" has the panels {found}, but the chart has '
+                f"{titles}; all steps need the same, in the same order"
+            )
+    if chart.shown < 0:
+        yield f"its panels are those of no {chart.step_name}; they must be those of one step"
+
+
+def _colouring_problems(chart: Chart) -> Iterator[str]:
+    for name, count in Counter(c.name for c in chart.colourings).items():
+        if not name.strip():
+            yield "a colouring has no name"
+        if count > 1:
+            yield f'the colouring "{name}" is given {count} times'
+    marks = [m for panels in chart.states for panel in panels for m in panel.marks]
+    clouds = dict.fromkeys(m.name for m in marks if isinstance(m, Points) and m.role == "data")
+    for colouring in chart.colourings:
+        for cloud in clouds:
+            if not colouring.groups.get(cloud):
+                yield f'the colouring "{colouring.name}" has no group for the points "{cloud}"'
 
 
 def _problems(panel: Panel) -> Iterator[str]:
@@ -150,6 +238,8 @@ def _problems(panel: Panel) -> Iterator[str]:
             yield f"the {side} axis has no name; name it with its unit"
         if axis.categories is not None and len(set(axis.categories)) < len(axis.categories):
             yield f"the {side} axis has a category twice"
+    if panel.square and (panel.x.categories is not None or panel.y.categories is not None):
+        yield "both axes must be numeric for a unit to be as long on x as on y"
     for mark in panel.marks:
         where = f'{type(mark).__name__} "{mark.name}"'
         if isinstance(mark, Grid):
@@ -160,7 +250,9 @@ def _problems(panel: Panel) -> Iterator[str]:
 
 def _mark_problems(mark: Line | Marks | Points, panel: Panel) -> Iterator[str]:
     parts: dict[str, Sequence[object] | None] = {"y": mark.y, "hover": mark.hover}
-    if not isinstance(mark, Points):
+    if isinstance(mark, Points):
+        parts["ids"] = mark.ids
+    else:
         parts |= {"low": mark.low, "high": mark.high}
         if (mark.low is None) != (mark.high is None):
             yield "a range needs both low and high"

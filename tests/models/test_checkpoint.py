@@ -510,3 +510,15 @@ def test_weights_with_more_layers_than_the_configuration(damaged, pair, kind, ke
         ModelError, match=rf"layers that config.json does not count: .*{layers - 1}"
     ):
         pair(**{side: str(folder)}).load(device="cpu").tower(side)
+
+
+def test_tokeniser_on_the_hub_needs_no_weights(hub, tiny, german):
+    server, asked = hub
+    tokens = Seamless(checkpoint="org/model").tokeniser()
+    assert tokens("Hallo", german) == Seamless(checkpoint=str(tiny)).tokeniser()("Hallo", german)
+    assert "sentencepiece.bpe.model" in asked
+    assert not {name for name in asked if name.endswith((".pt", ".bin", ".safetensors"))}
+    server.shutdown()
+    server.server_close()
+    _hub_commit.cache_clear()
+    assert Seamless(checkpoint="org/model").tokeniser()("Hallo", german)

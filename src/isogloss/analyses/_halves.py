@@ -146,7 +146,9 @@ def with_halves(frame: pl.DataFrame, *, fitted: bool = True) -> Iterator[Table]:
 def _fitted(halves: pl.DataFrame, all_: pl.DataFrame) -> pl.DataFrame:
     room = (pl.col("best") - NULL).fill_nan(None).mean()
     cell = ["control", "group", "position", "label", "language_a", "language_b", "tap_a", "tap_b"]
-    rooms = all_.group_by(cell).agg(_whole=room).join(halves.group_by(cell).agg(_half=room), on=cell)
+    rooms = (
+        all_.group_by(cell).agg(_whole=room).join(halves.group_by(cell).agg(_half=room), on=cell)
+    )
     ratio = pl.when(pl.col("_whole") / pl.col("_half") > 0).then(pl.col("_whole") / pl.col("_half"))
     return (
         halves.join(rooms, on=cell, how="left", maintain_order="left")

@@ -1,6 +1,6 @@
 """Figures of the matrices: all taps of each modality in two orders, and groups over the taps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -18,7 +18,7 @@ ORDERS = {"family_rank": "by family", "cluster_rank": "clustered"}
 
 def charts(frame: pl.DataFrame) -> tuple[Chart, ...]:
     """All figures that there are numbers for."""
-    made = (_matrices(frame), _groups(frame))
+    made = (*(_matrices(frame, m) for m in MODALITIES), _groups(frame))
     return tuple(chart for chart in made if chart is not None)
 
 
@@ -28,55 +28,39 @@ def shown_scores(frame: pl.DataFrame) -> str:
     return "calibrated" if cells["calibrated"].is_not_nan().any() else "raw"
 
 
-def _matrices(frame: pl.DataFrame) -> Chart | None:
+def _matrices(frame: pl.DataFrame, modality: str) -> Chart | None:
     scores = shown_scores(frame)
     cells = frame.filter(kind="cell").filter(pl.col(scores).is_not_nan())
-    if cells.is_empty():
+    own = cells.filter(modality=modality)
+    if own.is_empty():
         return None
     title = specs.parse(MEASURES, frame["measure_used"][0]).info.title
     name = f"calibrated {title} (0 = chance)" if scores == "calibrated" else title
+    # One scale for all taps of both modalities, so that they compare.
     ends: tuple[Any, Any] = (cells[scores].min(), cells[scores].max())
     if ends[0] == ends[1]:
         return None
     span = (min(0.0, ends[0]) if scores == "calibrated" else ends[0], ends[1])
+    known = frame.filter(kind="language")["language"].unique()
+    short = short_names(language(code).family for code in known)
+    families = ", ".join(f"{mark} {name}" for name, mark in sorted(short.items()) if mark != name)
+    taps = own.sort("position")["tap"].unique(maintain_order=True)
     steps = tuple(
-        Step(
-            label,
-            tuple(panel for m, tap in taps for panel in _pair(frame, scores, m, tap, name, span)),
-        )
-        for label, taps in _steps(frame)
+        Step(tap, tuple(_pair(frame, scores, modality, tap, name, span, short))) for tap in taps
     )
     return Chart(
-        "language_matrices",
-        "Language by language",
-        f"How alike the same sentences are in two languages ({scores} {frame['measure_used'][0]}), "
-        f"at {steps[-1].label}; the report has a slider through the taps. Left: large families "
-        "first, each named at its first language. Right: ordered by hierarchical clustering of "
-        "these numbers (average linkage, best order of the leaves), anew at each tap. A language "
-        "is not compared with itself.",
+        f"language_matrices_{modality}",
+        f"Language by language in {modality}",
+        f"How alike the same sentences are in two languages ({scores} {frame['measure_used'][0]}). "
+        f"The report has a slider through the taps; print shows tap {steps[-1].label}. By family: "
+        "large families first, each named at its first language. Clustered: ordered by "
+        "hierarchical clustering of these numbers (average linkage, best order of the leaves), "
+        "anew at each tap. A language is not compared with itself."
+        + (f" Families: {families}." if families else ""),
         steps[-1].panels,
         columns=2,
         steps=steps,
     )
-
-
-def _steps(frame: pl.DataFrame) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Label of each step, and which tap of which modality it shows."""
-    cells = frame.filter(kind="cell")
-    there = [m for m in MODALITIES if not cells.filter(modality=m).is_empty()]
-    pairs = frame.filter(kind="step")
-    if len(there) == 2 and not pairs.is_empty():
-        return [
-            (r["step"], [("text", r["text_tap"]), ("speech", r["speech_tap"])])
-            for r in pairs.iter_rows(named=True)
-        ]
-    taps = cells.select("modality", "tap", "position").unique().sort("modality", "position")
-    both = len(there) > 1
-    return [
-        (f"{r['modality']} {r['tap']}" if both else r["tap"], [(r["modality"], r["tap"])])
-        for r in taps.iter_rows(named=True)
-        if not both or r["modality"] in there
-    ]
 
 
 def _pair(
@@ -86,6 +70,7 @@ def _pair(
     tap: str,
     name: str,
     span: tuple[float, float],
+    short: Mapping[str, str],
 ) -> list[Panel]:
     """One matrix in both orders."""
     own = frame.filter(modality=modality, tap=tap)
@@ -96,7 +81,7 @@ def _pair(
     panels = []
     for column, order in ORDERS.items():
         names = own.filter(kind="language").sort(column)["language"].to_list()
-        rows = _labels(names, every=column == "cluster_rank")
+        rows = _labels(names, short, every=column == "cluster_rank")
         table = square(names, cells)
         hover = tuple(
             tuple(_cell(a, b, float(table[i, j]), f"{modality} {tap}") for j, b in enumerate(names))
@@ -122,13 +107,34 @@ def _pair(
     return panels
 
 
-def _labels(names: Sequence[str], *, every: bool) -> list[str]:
+def _labels(names: Sequence[str], short: Mapping[str, str], *, every: bool) -> list[str]:
     """Codes with their family: of all, or of the first in a row of one family."""
     families = [language(name).family for name in names]
     return [
-        f"{family} {name}" if family and (every or i == 0 or families[i - 1] != family) else name
+        f"{short[family]} {name}"
+        if family and (every or i == 0 or families[i - 1] != family)
+        else name
         for i, (name, family) in enumerate(zip(names, families, strict=True))
     ]
+
+
+def short_names(families: Iterable[str]) -> dict[str, str]:
+    """Initials of names in two parts, the first letters of others, as many as tell them apart.
+
+    >>> short_names(["Indo-European", "Austronesian", "Austroasiatic"])
+    {'Indo-European': 'IE', 'Austronesian': 'Austron', 'Austroasiatic': 'Austroa'}
+    """
+    names = sorted({name for name in families if name}, reverse=True)
+    found = {}
+    for name in names:
+        size = next(
+            (n for n in range(4, len(name)) if sum(o.startswith(name[:n]) for o in names) == 1),
+            len(name),
+        )
+        initials = "".join(part[:1] for part in name.split("-"))
+        unique = sum("".join(p[:1] for p in o.split("-")) == initials for o in names) == 1
+        found[name] = initials if "-" in name and unique else name[:size]
+    return found
 
 
 def _cell(a: str, b: str, value: float, where: str) -> str:

@@ -17,7 +17,28 @@ _LEVEL = 0.05
 def findings(frame: pl.DataFrame) -> tuple[str, ...]:
     """Plain sentences, the headline first."""
     found = [text for m in MODALITIES for text in _of_modality(frame, m)]
-    return tuple(found) or ("No score between two languages is defined.",)
+    first = _headline(frame)
+    return (*first, *found) or ("No score between two languages is defined.",)
+
+
+def _headline(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Families at the last tap of each modality."""
+    rows = frame.filter(kind="test", scores=shown_scores(frame), factor="family")
+    rows = rows.filter(pl.col("p_value").is_not_nan())
+    parts = []
+    for modality in MODALITIES:
+        own = rows.filter(modality=modality).sort("position")
+        if not own.is_empty():
+            parts.append(f"in {modality} {_word(own.row(-1, named=True))}")
+    return (f"At the last tap, languages of one family {', and '.join(parts)}.",) if parts else ()
+
+
+def _word(row: dict[str, Any]) -> str:
+    if isnan(row["p_value"]):
+        return "are set beside others without a test"
+    if row["p_value"] > _LEVEL:
+        return "are not shown to be more, or less, alike than others"
+    return "are more alike than others" if row["effect"] > 0 else "are less alike than others"
 
 
 def _of_modality(frame: pl.DataFrame, modality: str) -> Iterator[str]:
@@ -29,7 +50,9 @@ def _of_modality(frame: pl.DataFrame, modality: str) -> Iterator[str]:
             continue
         last = rows.row(-1, named=True)
         most = rows.filter(pl.col("effect") == rows["effect"].max()).row(0, named=True)
-        yield f"{_test(last, modality, factor, scores)} {_over_taps(rows, most)}"
+        yield _test(last, modality, factor, scores)
+        if rows.height > 1:
+            yield _over_taps(rows, most, modality, factor)
     yield from _neighbours(frame, modality)
     kept = frame.filter(kind="clustering", modality=modality).sort("position")
     kept = kept.filter(pl.col("cophenetic").is_not_nan())
@@ -43,29 +66,22 @@ def _of_modality(frame: pl.DataFrame, modality: str) -> Iterator[str]:
 
 
 def _test(row: dict[str, Any], modality: str, factor: str, scores: str) -> str:
-    if isnan(row["p_value"]):
-        word = "are set beside others without a test"
-    elif row["p_value"] > _LEVEL:
-        word = "are not shown to be more, or less, alike than others"
-    else:
-        word = "are more alike than others" if row["effect"] > 0 else "are less alike than others"
     interval = "" if isnan(row["low"]) else f", 95 % {row['low']:.3f} to {row['high']:.3f}"
     p = "" if isnan(row["p_value"]) else f", p = {row['p_value']:.3g}"
     return (
-        f"In {modality} at {row['tap']}, languages of one {factor} {word}: {scores} similarity "
-        f"{row['within']:.3f} over {row['pairs_within']} pairs within against "
+        f"In {modality} at tap {row['tap']}, languages of one {factor} {_word(row)}: {scores} "
+        f"similarity {row['within']:.3f} over {row['pairs_within']} pairs within against "
         f"{row['between']:.3f} between (difference {row['effect']:.3f}{interval}{p})."
     )
 
 
-def _over_taps(rows: pl.DataFrame, most: dict[str, Any]) -> str:
+def _over_taps(rows: pl.DataFrame, most: dict[str, Any], modality: str, factor: str) -> str:
     tested = rows.filter(pl.col("p_all").is_not_nan())
     above = tested.filter((pl.col("p_all") <= _LEVEL) & (pl.col("effect") > 0)).height
-    if rows.height < 2:
-        return ""
     return (
-        f"The difference is largest at {most['tap']} ({most['effect']:.3f}), and above 0 at "
-        f"{above} of {tested.height} taps (p ≤ .05, corrected for having looked at all)."
+        f"In {modality}, the difference by {factor} is largest at tap {most['tap']} "
+        f"({most['effect']:.3f}), and above 0 at {above} of {tested.height} taps (p ≤ .05, "
+        "corrected for having looked at all)."
     )
 
 
@@ -84,7 +100,7 @@ def _neighbours(frame: pl.DataFrame, modality: str) -> Iterator[str]:
     hits = sum(families[name] == families.get(near[name]) for name in kin)
     chance = sum((sizes[families[name]] - 1) / (len(names) - 1) for name in kin)
     yield (
-        f"In {modality} at {last['tap'][0]}, the nearest neighbour of {hits} of the {len(kin)} "
+        f"In {modality} at tap {last['tap'][0]}, the nearest neighbour of {hits} of the {len(kin)} "
         f"languages with kin is of their own family; by chance it would be {chance:.1f}."
     )
 

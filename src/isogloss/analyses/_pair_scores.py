@@ -46,13 +46,14 @@ def pair_scores(material: Material, measure: str | None) -> pl.DataFrame:
         raise IsoglossError(
             "it reads the scores of cross_lingual; name that analysis in the study too"
         )
-    return scores_of(table, chosen_measure(material, measure))
+    used = chosen_measure(material, measure)
+    return scores_of(table, used, specs.write(MEASURES, used))
 
 
-def scores_of(table: pl.DataFrame, measure: Measure) -> pl.DataFrame:
-    """The same from any table of scores, by one measure."""
+def scores_of(table: pl.DataFrame, measure: Measure, line: str) -> pl.DataFrame:
+    """The same from any table of scores, by one measure, which the table calls ``line``."""
     sign = 1 if measure.info.larger_is_more_similar else -1
-    rows = table.filter(measure=specs.write(MEASURES, measure))
+    rows = table.filter(measure=line)
     a, b = (f("language_a", "language_b") for f in (pl.min_horizontal, pl.max_horizontal))
     rows = rows.with_columns(language_a=a, language_b=b)
     key = ["group", "label", "language_a", "language_b"]

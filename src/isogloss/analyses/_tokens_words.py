@@ -23,31 +23,31 @@ def findings(frame: pl.DataFrame) -> tuple[str, ...]:
 
 def _sentences(frame: pl.DataFrame) -> Iterator[str]:
     place = frame["place"][0]
+    yield from _headline(frame)
     for scores in ("calibrated", "raw", "controlled"):
         row = _at(frame, scores, "")
         if row is None:
             continue
         if isnan(row["r"]):
-            yield f"By {SCORES[scores]} nothing can be correlated at {place}: {row['reason']}."
+            yield f"By {SCORES[scores]} nothing can be correlated at tap {place}: {row['reason']}."
             continue
-        word = _word(row)
         yield (
-            f"By {SCORES[scores]} at {place}, {word}: r = {row['r']:.3f} over {row['pairs']} pairs "
-            f"of {row['languages']} languages{_interval(row)}, Mantel p = {_p(row['p_mantel'])}; "
-            f"the ordinary p, as if pairs were independent, is {_p(row['p_ordinary'])}."
+            f"By {SCORES[scores]} at tap {place}, r = {row['r']:.3f} over {row['pairs']} pairs of "
+            f"{row['languages']} languages{_interval(row)}, Mantel p = {_p(row['p_mantel'])}; the "
+            f"ordinary p, as if pairs were independent, is {_p(row['p_ordinary'])}."
         )
-        for without in ("resource level", "same script", "token length"):
-            partial = _at(frame, scores, without)
-            if partial is not None and not isnan(partial["r"]):
-                yield (
-                    f"With {without} taken out of both, r is {partial['r']:.3f}"
-                    f"{_interval(partial)}, Mantel p = {_p(partial['p_mantel'])} ({scores})."
-                )
+        partial = [
+            f"{one['r']:.3f}{_interval(one)}, p = {_p(one['p_mantel'])}, with {without} taken out"
+            for without in ("resource level", "same script", "token length")
+            if (one := _at(frame, scores, without)) is not None and not isnan(one["r"])
+        ]
+        if partial:
+            yield f"Of what is left of both ({scores} scores), r is {'; '.join(partial)}."
     for row in frame.filter(kind="difference", without="fades", scores="calibrated").to_dicts():
         first, last = _at(frame, "calibrated", ""), _last(frame, "calibrated")
         if first and last and first["tap"] != last["tap"] and not isnan(row["r"]):
             yield (
-                f"From {first['tap']} to {last['tap']} r goes from {first['r']:.3f} to "
+                f"From tap {first['tap']} to {last['tap']} r goes from {first['r']:.3f} to "
                 f"{last['r']:.3f} (calibrated scores{_difference(row)})."
             )
     others = frame.filter(kind="correlation", without="", tap=place, scores="calibrated")
@@ -63,10 +63,21 @@ def _sentences(frame: pl.DataFrame) -> Iterator[str]:
     yield from _fragmented(frame)
 
 
+def _headline(frame: pl.DataFrame) -> Iterator[str]:
+    rows = [row for scores in ("calibrated", "raw") if (row := _at(frame, scores, ""))]
+    tested = [row for row in rows if not isnan(row["r"])]
+    if tested:
+        row = tested[0]
+        yield (
+            f"{_word(row)} at tap {frame['place'][0]} (r = {row['r']:.2f}, Mantel p = "
+            f"{_p(row['p_mantel'])}, {SCORES[row['scores']]})."
+        )
+
+
 def _word(row: dict[str, Any]) -> str:
     if row["p_mantel"] > _LEVEL:
-        return "languages that share more tokens are not shown to have more, or less, alike texts"
-    return f"languages that share more tokens have {'more' if row['r'] > 0 else 'less'} alike texts"
+        return "Languages that share more tokens are not shown to have more, or less, alike texts"
+    return f"Languages that share more tokens have {'more' if row['r'] > 0 else 'less'} alike texts"
 
 
 def _fragmented(frame: pl.DataFrame) -> Iterator[str]:

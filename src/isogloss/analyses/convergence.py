@@ -4,12 +4,14 @@ from typing import ClassVar
 
 import polars as pl
 
+from isogloss import specs
 from isogloss.analyses._convergence_curves import CROSS_MODAL, arrivals
 from isogloss.analyses._convergence_figures import charts
 from isogloss.analyses._convergence_words import claims, findings, tables
 from isogloss.analyses._pair_scores import KINDS, chosen_measure, pair_scores, scores_of
 from isogloss.analyses.base import Claim, Material, Reading, Summary
 from isogloss.settings import setting
+from isogloss.similarity.measures import MEASURES
 
 _MATCHED = "matched"
 _TEXT, _REAL = pl.String(), pl.Float64()
@@ -65,7 +67,8 @@ class Convergence(Reading):
         modal = material.tables.get("cross_modal")
         if modal is not None:
             own = modal.filter(group=_MATCHED)
-            made = scores_of(own, chosen_measure(material, self.measure))
+            measure = chosen_measure(material, self.measure)
+            made = scores_of(own, measure, specs.write(MEASURES, measure))
             scores.append(made.with_columns(group=pl.lit(CROSS_MODAL)))
         together = pl.concat(scores)
         rows = [

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from isogloss.analyses import _claims_modal
-from isogloss.analyses._claims import tables
+from isogloss.analyses._claims import POOLED, tables
 from isogloss.analyses._curves import (
     NO_CHANCE,
     SENTENCES_HELP,
@@ -133,16 +133,24 @@ def _figure(frame: pl.DataFrame, controlled: pl.DataFrame, calibrated: bool) -> 
         f"over {count} languages (left) and by resource level (right). {bands(panels)}"
         f"{taken_out(controlled) if calibrated else ''}{reading(panels, calibrated)}",
         panels,
-        emphasis="speech after the length adaptor",
+        emphasis="speech after length adaptation",
     )
 
 
 def _cross_adapted(line: Line, rows: pl.DataFrame) -> Line:
-    """Mark places whose text tap is that of the place before: there, speech alone went on."""
-    taps = rows.select("label", "depth", "position", "tap_a").unique().sort("depth", "position")
-    repeats = (taps["tap_a"] == taps["tap_a"].shift(1)).fill_null(value=False)
-    if line.x and isinstance(line.x[0], str) and taps["label"][-1] == "len":
-        return replace(line, emphasis=tuple(repeats))
+    """Mark places right behind a length adaptor, pooling or Q-Former, as the study does.
+
+    There the text tap is that of the place before and speech alone went on, or both were pooled.
+    """
+    taps = rows.select("label", "depth", "position", "tap_a", "tap_b").unique()
+    taps = taps.sort("depth", "position").with_columns(
+        alone=(pl.col("tap_a") == pl.col("tap_a").shift(1))
+        & (pl.col("tap_b") != pl.col("tap_b").shift(1)),
+        pooled=(pl.col("tap_a") == POOLED) & (pl.col("tap_b") == POOLED),
+    )
+    found = taps.select((pl.col("alone") | pl.col("pooled")).fill_null(value=False)).to_series()
+    if line.x and isinstance(line.x[0], str) and found.any():
+        return replace(line, emphasis=tuple(found))
     return line
 
 

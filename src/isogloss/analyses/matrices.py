@@ -19,7 +19,7 @@ _TEXT, _REAL, _WHOLE = pl.String(), pl.Float64(), pl.Int64()
 ROWS: dict[str, pl.DataType] = {
     **dict.fromkeys(("kind", "modality", "tap", "language_a", "language_b"), _TEXT),
     **dict.fromkeys(("scores", "factor", "language", "nearest"), _TEXT),
-    **dict.fromkeys(("step", "text_tap", "speech_tap", "measure_used", "reason"), _TEXT),
+    **dict.fromkeys(("measure_used", "reason"), _TEXT),
     **dict.fromkeys(("position", "family_rank", "cluster_rank"), _WHOLE),
     **dict.fromkeys(("pairs", "pairs_within", "languages", "permutations"), _WHOLE),
     **dict.fromkeys(("depth", *KINDS, "likeness", "cophenetic"), _REAL),
@@ -51,9 +51,8 @@ class Matrices(Reading):
 
         Returns:
             Rows of kind ``cell`` (a pair at a tap), ``language`` (its place in both orders at a
-            tap, and its nearest neighbour), ``clustering`` (one for each tap), ``test`` (one for
-            each tap, kind of scores and factor), and ``step`` (taps that are shown together). None
-            without two languages.
+            tap, and its nearest neighbour), ``clustering`` (one for each tap) and ``test`` (one
+            for each tap, kind of scores and factor). None without two languages.
 
         Raises:
             IsoglossError: There is no table of ``cross_lingual``, or no such measure.
@@ -68,11 +67,6 @@ class Matrices(Reading):
                 rows += _matrix(own.filter(label=place["label"]), modality, place)
             if not own.is_empty():
                 rows += self._tests(own, modality, material.study["seed"])
-        taps = {m: [tap for tap, _ in material.contents.taps.get(m, ())] for m in MODALITIES}
-        for pair in material.contents.pairs:
-            if pair.text in taps["text"] and pair.speech in taps["speech"]:
-                step = {"step": pair.label, "text_tap": pair.text, "speech_tap": pair.speech}
-                rows.append({"kind": "step", **step})
         frame = pl.DataFrame(rows, schema=ROWS)
         return frame.with_columns(measure_used=pl.lit(scores["measure"][0]))
 

@@ -6,6 +6,7 @@ Nothing goes through pyplot, and the user's own matplotlib settings have no effe
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isogloss.charts import Chart, check
@@ -76,7 +77,7 @@ def _draw(chart: Chart, theme: Theme) -> "Figure":
     width = max(4.0, plot.width)
     figure = Figure(figsize=(width, 4), facecolor=theme.background, edgecolor="none")
     FigureCanvasAgg(figure)
-    legend, foot = _legend(figure, chart, theme, ruler)
+    legend, foot = _legend(figure, replace(chart, steps=()), theme, ruler)
     head = layout.head_lines(chart, width, ruler)
     above = sum(tall for *_, tall in head) + layout.MARGIN + (0.06 if head else 0)
     height = foot + plot.panels_height + above

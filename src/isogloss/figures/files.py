@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from isogloss import atomic
 from isogloss.charts import Chart
 from isogloss.errors import IsoglossError, choices
+from isogloss.figures import plan
 from isogloss.figures.draw import draw, house_style
 from isogloss.figures.style import ThemeName
 
@@ -61,12 +62,11 @@ def save(
 
 def encode(figure: "Figure", chart: Chart, name: str, *, dpi: int = 200) -> bytes:
     """A drawn chart as the bytes of a ``pdf`` or ``png`` file."""
-    metadata: dict[str, str | None]
+    metadata: dict[str, str | None] = {"Title": plan.title(chart)}
     if name == "pdf":
-        metadata = {"Title": chart.title, "Subject": chart.caption, "Creator": "Isogloss"}
-        metadata["CreationDate"] = None
+        metadata |= {"Subject": chart.caption, "Creator": "Isogloss", "CreationDate": None}
     else:
-        metadata = {"Title": chart.title, "Description": chart.caption, "Software": "Isogloss"}
+        metadata |= {"Description": chart.caption, "Software": "Isogloss"}
     buffer = io.BytesIO()
     with house_style():
         figure.savefig(buffer, format=name, dpi=dpi, metadata=metadata)

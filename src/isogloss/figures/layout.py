@@ -24,6 +24,7 @@ TICK_BINS = 8
 _WIDEST = 10.8
 """Panels go below each other rather than make the figure wider than this."""
 _LARGEST_BOX = 14.0
+_MANY_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def arrange(chart: Chart, ruler: Ruler, limits: list[tuple[plan.Limits, plan.Lim
 
 def _box_width(panel: Panel) -> float:
     if panel.x.categories is None:
-        return 2.75
+        return _map_size(panel)
     names = labels(panel.x)
     beside = sum(isinstance(m, Marks) and m.role == "data" for m in panel.marks)
     grids = any(isinstance(m, Grid) for m in panel.marks)
@@ -103,8 +104,13 @@ def _box_width(panel: Panel) -> float:
 def _box_height(panel: Panel) -> float:
     if panel.y.categories is not None:
         return max(1.9, 0.175 * len(panel.y.categories))
-    is_map = bool(panel.marks) and all(isinstance(m, Points) for m in panel.marks)
-    return 2.75 if is_map else 2.0
+    return _map_size(panel) if plan.is_map(panel) else 2.0
+
+
+def _map_size(panel: Panel) -> float:
+    """Side of a box with numeric axes; many names on it need room."""
+    names = sum(isinstance(m, Points) and bool(m.label) for m in panel.marks)
+    return 2.75 if names < _MANY_NAMES else 4.2
 
 
 def _frame(
@@ -139,9 +145,10 @@ def _margins(
 ) -> tuple[float, float, float, float]:
     """Room needed left, right, above and below a box."""
     y_names = labels(panel.y) if panel.y.categories is not None else tick_texts(y_limits)
+    y_names = [] if panel.square else y_names
     left = MARGIN + len(frame.y_label) * line_height(TEXT) + 0.05
     left += ruler.widest(y_names, SMALL) + TICK
-    below = line_height(SMALL)
+    below = 0.0 if panel.square else line_height(SMALL)
     if frame.x_ticks is not None and frame.x_ticks.upright:
         below = ruler.widest([labels(panel.x)[i] for i in frame.x_ticks.shown], SMALL)
     bottom = TICK + below + 0.06 + len(frame.x_label) * line_height(TEXT) + MARGIN
@@ -172,7 +179,7 @@ def head_lines(chart: Chart, width: float, ruler: Ruler) -> list[tuple[str, bool
     Notes stand side by side as long as they fit; a new row has a height, the rest of it 0.
     """
     room = width - 2 * MARGIN
-    title = ruler.wrap(chart.title, HEAD, room, bold=True)
+    title = ruler.wrap(plan.title(chart), HEAD, room, bold=True)
     lines = [(text, False, MARGIN, line_height(HEAD)) for text in title]
     x = math.inf
     for note in chart.notes:

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from isogloss.charts import Chart, Grid, Line, Marks, Panel, Points
-from isogloss.figures import plan, style
+from isogloss.figures import clouds, plan, style
 from isogloss.figures.layout import BAR, TICK_BINS, TICK_STEPS, Frame, labels
 from isogloss.figures.style import Theme
 from isogloss.figures.text import SMALL, TEXT
@@ -36,28 +36,19 @@ def draw_panel(
         scales: Ends of the colour scale of every grid name.
     """
     _prepare(ax, panel, theme)
-    for mark, shift in zip(panel.marks, plan.dodge(panel), strict=True):
+    for given, shift in zip(panel.marks, plan.dodge(panel), strict=True):
+        mark = plan.coloured(chart, given)
         if isinstance(mark, Line):
             _line(ax, mark, panel, theme, marked=plan.several(chart, mark))
         elif isinstance(mark, Marks):
             _marks(ax, mark, panel, theme, shift, marked=plan.several(chart, mark))
         elif isinstance(mark, Points):
-            paint = stroke(mark.role, mark.colour, theme)
-            ax.plot(
-                mark.x,
-                mark.y,
-                linestyle="none",
-                marker=style.marker(mark.colour)[0],
-                markersize=3.8 * style.even(mark.colour),
-                alpha=style.POINT_OPACITY,
-                color=paint["color"],
-                markeredgewidth=0,
-                zorder=3,
-            )
+            clouds.draw_points(ax, mark, panel, stroke(mark.role, mark.colour, theme)["color"])
         else:
             _grid(ax, mark, panel, theme, scales[mark.name])
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
+    clouds.draw_names(ax, panel, theme, limits)
     _name_axes(ax, panel, theme, frame)
 
 
@@ -243,6 +234,10 @@ def _name_axes(ax: "Axes", panel: Panel, theme: Theme, frame: Frame) -> None:
         (ax.xaxis, panel.x, frame.x_ticks),
         (ax.yaxis, panel.y, frame.y_ticks),
     ):
+        if panel.square:
+            # The numbers of a map mean nothing.
+            axis.set_ticks([])
+            continue
         if chosen is None:
             axis.set_major_locator(MaxNLocator(nbins=TICK_BINS, steps=list(TICK_STEPS)))
             axis.set_major_formatter(ScalarFormatter(useOffset=False))

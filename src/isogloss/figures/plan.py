@@ -3,12 +3,13 @@
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from isogloss.charts import Chart, Grid, Line, Mark, Marks, Panel, Points, Role
 
 Limits = tuple[float, float]
+AnyMark = TypeVar("AnyMark", bound=Mark)
 NAN = float("nan")
 
 
@@ -47,11 +48,25 @@ def _key(listed: Entry) -> tuple[object, ...]:
     return listed.name, shape, listed.role, listed.colour if listed.role == "data" else 0
 
 
-def legend(chart: Chart) -> tuple[Entry, ...]:
-    """All legend entries: data first, then crosses, chance, baseline and grey cells."""
+def coloured(chart: Chart, mark: AnyMark, colouring: int = 0) -> AnyMark:
+    """The mark as one of the chart's colourings shows it: named and coloured by its group."""
+    if not isinstance(mark, Points) or mark.role != "data" or not chart.colourings:
+        return mark
+    groups = chart.colourings[colouring].groups
+    ranks = {name: i for i, name in enumerate(dict.fromkeys(groups.values()))}
+    group = groups[mark.name]
+    return replace(mark, name=group, colour=ranks[group])
+
+
+def legend(chart: Chart, colouring: int = 0) -> tuple[Entry, ...]:
+    """All legend entries: data first, then crosses, chance, baseline and grey cells.
+
+    Those of all steps, so that an entry keeps its place when the step changes.
+    """
     found: dict[tuple[object, ...], Entry] = {}
     crosses = missing = False
-    for mark in marks(chart):
+    for given in marks(chart):
+        mark = coloured(chart, given, colouring)
         if isinstance(mark, Grid):
             missing |= any(not math.isfinite(v) for row in mark.z for v in row)
         else:
@@ -61,7 +76,11 @@ def legend(chart: Chart) -> tuple[Entry, ...]:
                 found[_key(own)] = own
             crosses |= isinstance(mark, Line) and any(mark.emphasis or ())
     order: dict[Role, int] = {"data": 0, "chance": 1, "baseline": 2}
-    listed = sorted(found.values(), key=lambda e: order[e.role])
+    # Groups have an order of their own, whichever cloud comes first.
+    listed = sorted(
+        found.values(),
+        key=lambda e: (order[e.role], e.colour if e.kind == "points" and chart.colourings else 0),
+    )
     if crosses and chart.emphasis:
         last = sum(e.role == "data" for e in listed)
         listed.insert(last, Entry(chart.emphasis, "cross"))
@@ -69,8 +88,8 @@ def legend(chart: Chart) -> tuple[Entry, ...]:
 
 
 def marks(chart: Chart) -> Iterable[Mark]:
-    """All marks of all panels."""
-    return (mark for panel in chart.panels for mark in panel.marks)
+    """All marks of all panels of all steps."""
+    return (mark for panels in chart.states for panel in panels for mark in panel.marks)
 
 
 def several(chart: Chart, mark: Line | Marks | Points | Entry) -> bool:
@@ -78,6 +97,13 @@ def several(chart: Chart, mark: Line | Marks | Points | Entry) -> bool:
     if mark.role == "data":
         return True
     return len({e.name for e in legend(chart) if e.role == mark.role and e.kind != "points"}) > 1
+
+
+def title(chart: Chart) -> str:
+    """The title as it stands in print, where a chart with steps shows one of them."""
+    if not chart.steps:
+        return chart.title
+    return f"{chart.title} ({chart.step_name} {chart.steps[chart.shown].label})"
 
 
 def one_line(text: str, limit: int = 0) -> str:
@@ -169,24 +195,36 @@ def _runs(line: Line, low: Sequence[float], high: Sequence[float]) -> list[list[
     return runs
 
 
-def limits(chart: Chart) -> list[tuple[Limits, Limits]]:
+def limits(chart: Chart, panels: Sequence[Panel] | None = None) -> list[tuple[Limits, Limits]]:
     """The (x, y) limits of every panel.
 
-    Numeric axes with one name have one range in all panels, so that panels can be compared by eye.
-    Maps (:class:`Points` alone) are the exception: their units mean nothing across panels.
+    Numeric axes with one name have one range in all panels and steps, so that these can be compared
+    by eye. Maps (:class:`Points` alone) are the exception: their units mean nothing across panels.
+
+    Args:
+        chart: What is drawn.
+        panels: Those of one of its steps; the printed ones if left out.
     """
+    every = [panel for state in chart.states for panel in state]
     out = []
-    for panel in chart.panels:
-        alike = [
-            p for p in chart.panels if p is panel or (not _is_map(panel) and not _is_map(p))
-        ]  # fmt: skip
+    for panel in chart.panels if panels is None else panels:
+        alike = [p for p in every if p is panel or (not is_map(panel) and not is_map(p))]
         xs = [p for p in alike if p.x.label == panel.x.label and p.x.categories is None]
         ys = [p for p in alike if p.y.label == panel.y.label and p.y.categories is None]
-        out.append((_limits(panel, xs, "x"), _limits(panel, ys, "y")))
+        found = _limits(panel, xs, "x"), _limits(panel, ys, "y")
+        out.append(_squared(*found) if panel.square else found)
     return out
 
 
-def _is_map(panel: Panel) -> bool:
+def _squared(x: Limits, y: Limits) -> tuple[Limits, Limits]:
+    """Widen the shorter side about its middle, since the boxes of maps are square."""
+    half = max(x[1] - x[0], y[1] - y[0]) / 2
+    middles = (x[0] + x[1]) / 2, (y[0] + y[1]) / 2
+    return (middles[0] - half, middles[0] + half), (middles[1] - half, middles[1] + half)
+
+
+def is_map(panel: Panel) -> bool:
+    """Whether a panel shows points alone."""
     return bool(panel.marks) and all(isinstance(m, Points) for m in panel.marks)
 
 
@@ -221,7 +259,7 @@ def _values(panel: Panel, side: Literal["x", "y"]) -> Iterable[float]:
 
 
 def colour_limits(chart: Chart) -> dict[str, Limits]:
-    """The ends of the colour scale of every grid name, shared by all panels of the chart."""
+    """The ends of the colour scale of every grid name, shared by all panels and steps."""
     out: dict[str, Limits] = {}
     for name in {g.name for g in marks(chart) if isinstance(g, Grid)}:
         grids = [g for g in marks(chart) if isinstance(g, Grid) and g.name == name]

@@ -36,9 +36,9 @@ class Ruler:
             self._seen[key] = measure(text, font, False)[0] / 720  # type: ignore[no-untyped-call]
         return self._seen[key]
 
-    def widest(self, texts: list[str], size: float) -> float:
+    def widest(self, texts: list[str], size: float, *, bold: bool = False) -> float:
         """Width of the widest of several lines."""
-        return max((self.width(t, size) for t in texts), default=0.0)
+        return max((self.width(t, size, bold=bold) for t in texts), default=0.0)
 
     def wrap(self, text: str, size: float, room: float, *, bold: bool = False) -> list[str]:
         """Break a text into lines no wider than ``room``, inside a word only if it is too long."""

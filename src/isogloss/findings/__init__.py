@@ -6,7 +6,7 @@ from isogloss import specs
 from isogloss.analyses.base import Summary
 from isogloss.charts import Chart
 from isogloss.findings.figure import figure
-from isogloss.findings.table import SCHEMA, gather, table
+from isogloss.findings.table import KINDS, SCHEMA, gather, table
 from isogloss.findings.words import disagreements, grouped, headline, sentence
 from isogloss.similarity.measures import MEASURES
 
@@ -42,12 +42,29 @@ def summary(frame: pl.DataFrame) -> Summary:
         )
         if chart is not None:
             charts.append(chart)
+        tables.append((f"Verdicts: {short}" if len(measures) > 1 else "Verdicts", _verdicts(rows)))
         said = pl.DataFrame({"finding": [sentence(claim) for claim in grouped(rows)]})
         tables.append((f"In words: {short}" if len(measures) > 1 else "In words", said))
     if (frame["given"] == "these sentences").any():
         found.append(_GIVEN)
     tables.append(("All tests", frame.drop("measure") if len(measures) == 1 else frame))
     return Summary(tuple(found), tuple(charts), tuple(tables))
+
+
+def _verdicts(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row for each claim, with the verdict of each kind of scores beside that of the study."""
+    found = []
+    for claim in grouped(rows):
+        verdicts = {r["scores"]: r["verdict"] for r in claim}
+        found.append(
+            {
+                "statement": claim[0]["statement"],
+                "in the study": claim[0]["in the study"],
+                **{kind: verdicts.get(kind) for kind in KINDS},
+                "languages": max(r["languages"] for r in claim),
+            }
+        )
+    return pl.DataFrame(found, infer_schema_length=None)
 
 
 def _short(measure: str) -> str:

@@ -42,6 +42,8 @@ def _panels(frame: pl.DataFrame) -> Iterator[Panel]:
         groups.setdefault(key, []).append(unit)
     for label, units in groups.items():
         rows = frame.filter(pl.col("unit").is_in(units))
+        if rows["p_value"].is_nan().all():
+            continue
         names = tuple(rows["claim"].unique(maintain_order=True))
         axis = Axis("claim", names)
         marks: list[Marks | Line] = []

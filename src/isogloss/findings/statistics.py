@@ -103,14 +103,17 @@ def mean(
     variance, freedom = interval.se**2, count - 1.0
     if language_b is not None:
         freedom = _freedom(interval.high - effect, interval.se)
-    given = Estimate(effect).given
-    if halves is not None:
-        common, steady = shared_noise(halves)
-        if not isnan(common):
-            total = variance + common
-            freedom = total**2 / (variance**2 / freedom + common**2 / steady)
-            variance, given = total, ""
-    return student(effect, variance, freedom, count, given)
+    fixed = student(effect, variance, freedom, count, Estimate(effect).given)
+    if halves is None:
+        return fixed
+    common, steady = shared_noise(halves)
+    if isnan(common):
+        return fixed
+    total = variance + common
+    freedom = total**2 / (variance**2 / freedom + common**2 / steady)
+    over = student(effect, total, freedom, count, "")
+    # Of few languages t is large, and the degrees of freedom of the sentences must not lower it.
+    return over if over.p_value >= fixed.p_value else replace(fixed, given="")
 
 
 def shared_noise(halves: Halves) -> tuple[float, float]:
@@ -175,7 +178,7 @@ def trend(values: ArrayLike, levels: ArrayLike, *, seed: int = 0) -> Estimate:
     whatever languages have in common cancels out; standard errors keep it close where levels
     differ in their spread (DiCiccio and Romano 2017, Journal of the American Statistical
     Association 112:1211). The interval is the slope's with HC2 and the degrees of freedom of Bell
-    and McCaffrey (2002, Survey Methodology 28:169), which for two levels is Welch's.
+    and McCaffrey (2002, Survey Methodology 28:169); for two levels HC2 is Welch's variance.
 
     Args:
         values: (languages,); NaN is left out.

@@ -4,19 +4,23 @@ Colours are names (``@ink``, ``@c0``) that the page replaces when its theme chan
 stored once. Everything is escaped, because plotly reads tags in labels and hover texts.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from isogloss.charts import Axis, Chart, Grid, Marks, Panel, Points, check
-from isogloss.figures import plan, style, ticks
+from isogloss.charts import Axis, Chart, Grid, Mark, Marks, Panel, Points, check
+from isogloss.figures import clouds, plan, style, ticks
 from isogloss.figures.text import LABEL_LIMIT
 from isogloss.report.inert import escape, font, wrapped
-from isogloss.report.traces import heatmap, traces
+from isogloss.report.traces import cloud_marker, heatmap, name_of, traces
 
 Json = dict[str, Any]
 
 LETTER = 6.4
 """Width of a letter of a tick label, in pixels, on the safe side."""
 _LINE = 12.0
+_NAME = (0.085, 0.034)
+"""Room of a cloud's name of three letters, as a share of a map on a small screen."""
+_HEIGHT_OF_MAP = 520
 _SLOTS = (3, 5, 7, 9, 11, 12, 13, 14, 15, 16, 18, 20, 23, 26, 30, 35, 40, 50, 60, 80, 110, 150, 250)
 """Distances between two categories, in pixels, for which labels are chosen beforehand."""
 
@@ -46,48 +50,109 @@ def _faded(paint: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def figures(chart: Chart) -> list[Json]:
-    """One plotly figure per panel.
+def content(chart: Chart) -> Json:
+    """All that the page needs to draw a chart.
 
     Returns:
-        Per panel ``data`` and ``layout`` of plotly.js, ``entries`` (the legend entry that each
-        trace belongs to, or -1), ``ticks`` (category labels by room), ``height`` and ``minWidth``
-        in pixels.
+        ``panels`` as :func:`figures` gives them. With steps, ``steps`` instead: ``label`` and
+        ``panels`` of each; ``shown``, the first to show; and ``texts``, each list of hover texts
+        once, however many steps and panels have it: ``hovertext`` of a trace is its place there.
 
     Raises:
         IsoglossError: The chart contradicts itself.
     """
     check(chart)
-    legend = plan.legend(chart)
+    if not chart.steps:
+        return {"panels": figures(chart)}
     scales = plan.colour_limits(chart)
+    found: dict[str, int] = {}
+    texts: list[Any] = []
+    steps = []
+    for step in chart.steps:
+        panels = figures(chart, step.panels, scales=scales)
+        for trace in (trace for figure in panels for trace in figure["data"]):
+            if "hovertext" in trace:
+                key = repr(trace["hovertext"])
+                if key not in found:
+                    found[key] = len(texts)
+                    texts.append(trace["hovertext"])
+                trace["hovertext"] = found[key]
+        steps.append({"label": step.label, "panels": panels})
+    return {"steps": steps, "shown": chart.shown, "texts": texts}
+
+
+def figures(
+    chart: Chart,
+    panels: Sequence[Panel] | None = None,
+    *,
+    scales: dict[str, plan.Limits] | None = None,
+) -> list[Json]:
+    """One plotly figure per panel.
+
+    Args:
+        chart: A chart that has passed :func:`isogloss.charts.check`.
+        panels: Those of one of its steps; the printed ones if left out.
+        scales: Ends of the colour scales, if they are known already.
+
+    Returns:
+        Per panel ``data`` and ``layout`` of plotly.js, ``entries`` (the legend entry that each
+        trace belongs to, or -1), ``ticks`` (category labels by room), ``height`` and ``minWidth``
+        in pixels. Where the reader can choose between colourings, ``looks`` has ``entries`` and
+        ``markers`` for each of them.
+    """
+    legends = [plan.legend(chart, i) for i in range(max(1, len(chart.colourings)))]
+    scales = plan.colour_limits(chart) if scales is None else scales
+    shown = chart.panels if panels is None else panels
     out = []
-    for panel, limits in zip(chart.panels, plan.limits(chart), strict=True):
-        made: list[tuple[Json, int]] = []
-        for mark, shift in zip(panel.marks, plan.dodge(panel), strict=True):
-            if isinstance(mark, Grid):
-                made.append((heatmap(mark, panel, scales[mark.name]), -1))
+    for panel, limits in zip(shown, plan.limits(chart, shown), strict=True):
+        made: list[tuple[Json, Mark]] = []
+        for given, shift in zip(panel.marks, plan.dodge(panel), strict=True):
+            if isinstance(given, Grid):
+                made.append((heatmap(given, panel, scales[given.name]), given))
                 continue
-            entry = plan.place(legend, mark)
-            made += [(trace, entry) for trace in traces(mark, chart, panel, shift=shift)]
+            mark = plan.coloured(chart, given)
+            made += [(trace, given) for trace in traces(mark, chart, panel, shift=shift)]
+        size = (_NAME[0], _NAME[1] * _HEIGHT_OF_MAP / _height(panel))
+        made += [(name_of(*found), found[0]) for found in clouds.names(panel, limits, size)]
         # Stable: what lies below comes first, else in the order given.
         made.sort(key=lambda t: t[0].pop("layer", 0))
         grids = any(isinstance(m, Grid) for m in panel.marks)
-        out.append(
-            {
-                "data": [t for t, _ in made],
-                "entries": [e for _, e in made],
-                "layout": _layout(panel, limits, grids=grids),
-                "ticks": {"x": _ticks(panel.x, upright=True), "y": _ticks(panel.y, upright=False)},
-                "height": _height(panel),
-                "minWidth": _min_width(panel, grids=grids),
-            }
-        )
+        looks = [_look(chart, panel, legend, i, made) for i, legend in enumerate(legends)]
+        figure = {
+            "data": [trace for trace, _ in made],
+            "entries": looks[0]["entries"],
+            "layout": _layout(panel, limits, grids=grids),
+            "ticks": {"x": _ticks(panel.x, upright=True), "y": _ticks(panel.y, upright=False)},
+            "height": _height(panel),
+            "minWidth": _min_width(panel, grids=grids),
+        }
+        out.append(figure | ({"looks": looks} if len(looks) > 1 else {}))
     return out
+
+
+def _look(
+    chart: Chart,
+    panel: Panel,
+    legend: Sequence[plan.Entry],
+    colouring: int,
+    made: Sequence[tuple[Json, Mark]],
+) -> Json:
+    """Legend entry and marker of each trace under a colouring."""
+    entries: list[int] = []
+    markers: list[Json | None] = []
+    for trace, given in made:
+        mark = plan.coloured(chart, given, colouring)
+        entries.append(-1 if isinstance(mark, Grid) else plan.place(legend, mark))
+        if isinstance(mark, Points) and trace["mode"] == "markers":
+            markers.append(cloud_marker(mark, panel))
+        else:
+            markers.append(None)
+    return {"entries": entries, "markers": markers}
 
 
 def _layout(panel: Panel, limits: tuple[plan.Limits, plan.Limits], *, grids: bool) -> Json:
     x_rules = panel.x.categories is None or any(isinstance(m, Marks) for m in panel.marks)
-    return {
+    layout: Json = {
         "autosize": True,
         "margin": {"l": 12, "r": 14, "t": 12, "b": 12},
         "showlegend": False,
@@ -103,6 +168,12 @@ def _layout(panel: Panel, limits: tuple[plan.Limits, plan.Limits], *, grids: boo
         "xaxis": _axis(panel.x, limits[0], wrap=52, rules=x_rules),
         "yaxis": _axis(panel.y, limits[1], wrap=42, rules=not grids),
     }
+    if panel.square:
+        # The numbers of a map mean nothing.
+        for side in ("xaxis", "yaxis"):
+            layout[side] |= {"showticklabels": False, "ticks": "", "showgrid": False}
+        layout["yaxis"] |= {"scaleanchor": "x", "scaleratio": 1}
+    return layout
 
 
 def _axis(axis: Axis, limits: plan.Limits, *, wrap: int, rules: bool) -> Json:
@@ -148,7 +219,9 @@ def _ticks(axis: Axis, *, upright: bool) -> list[Json] | None:
 def _height(panel: Panel) -> int:
     if panel.y.categories is not None:
         return max(260, 110 + 19 * len(panel.y.categories))
-    return 420 if panel.marks and all(isinstance(m, Points) for m in panel.marks) else 340
+    if not plan.is_map(panel):
+        return 340
+    return _HEIGHT_OF_MAP if any(isinstance(m, Points) and m.label for m in panel.marks) else 420
 
 
 def _min_width(panel: Panel, *, grids: bool) -> int:

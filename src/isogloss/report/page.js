@@ -28,7 +28,10 @@
     choices.reduce((best, choice) => (choice.room <= slot ? choice : best), choices[0]);
 
   const draw = (plot) => {
-    const { box, figure, hidden } = plot;
+    const { box, state } = plot;
+    const figure = plot.figures[state.step];
+    const look = figure.looks ? figure.looks[state.colouring] : figure;
+    const hidden = state.hidden[state.colouring];
     const theme = themes[themeName()];
     const layout = painted(figure.layout, theme);
     const width = box.clientWidth;
@@ -44,31 +47,132 @@
       const { room, ...labels } = roomiest(figure.ticks[side], inner[side] / (high - low));
       Object.assign(layout[side + "axis"], labels);
     }
-    const data = figure.data.map((trace, i) => ({
-      ...painted(trace, theme),
-      visible: hidden.has(figure.entries[i]) ? "legendonly" : true,
-    }));
+    const data = figure.data.map((trace, i) => {
+      const marker = look.markers && look.markers[i];
+      return {
+        ...painted(marker ? { ...trace, marker } : trace, theme),
+        visible: hidden.has(look.entries[i]) ? "legendonly" : true,
+      };
+    });
+    // An enlarged part stays enlarged while the axes mean the same.
+    layout.uirevision = JSON.stringify([layout.xaxis.range, layout.yaxis.range]);
     // The bar of buttons would cover data; the page says how to zoom.
     const config = { displayModeBar: false, responsive: false, plotlyServerURL: "" };
     plot.width = width;
     return Plotly.react(box, data, layout, config);
   };
 
-  const start = (article) => {
-    const figures = read(article.dataset.json).panels;
-    const hidden = new Set();
-    const plots = [...article.querySelectorAll(".plot")].map((box, i) => (
-      { box, figure: figures[i], hidden, width: 0 }));
-    const ready = plots.map(draw);
-    drawn.push(...plots);
-    Promise.all(ready).then(() => article.classList.add("ready"));
-    for (const button of article.querySelectorAll(".legend button")) {
-      button.addEventListener("click", () => {
-        const entry = Number(button.dataset.entry);
-        if (!hidden.delete(entry)) hidden.add(entry);
-        button.setAttribute("aria-pressed", String(!hidden.has(entry)));
-        plots.forEach(draw);
+  // Plotly takes up to a second for thousands of points. While a slider moves, their places alone
+  // are changed; when it rests, plotly draws the step, so that hovering knows where they are.
+  const coordinates = (values) => values.bdata === undefined ? values : new Float32Array(
+    Uint8Array.from(atob(values.bdata), (c) => c.charCodeAt(0)).buffer);
+
+  const glide = ({ box, figures, state }) => {
+    const figure = figures[state.step];
+    const look = figure.looks ? figure.looks[state.colouring] : figure;
+    const { xaxis, yaxis } = box._fullLayout || {};
+    const { range: [left, right] } = figure.layout.xaxis;
+    const { range: [low, high] } = figure.layout.yaxis;
+    if (!xaxis || !figure.layout.yaxis.scaleanchor) return false;
+    const unit = Math.max((right - left) / xaxis._length, (high - low) / yaxis._length);
+    const place = (x, y) => [xaxis._length / 2 + (x - (left + right) / 2) / unit,
+      yaxis._length / 2 - (y - (low + high) / 2) / unit];
+    const shown = figure.data.filter((_, i) => !state.hidden[state.colouring].has(look.entries[i]));
+    const groups = box.querySelectorAll(".scatterlayer > .trace");
+    const moves = shown.map((trace, i) => [coordinates(trace.x), coordinates(trace.y),
+      groups[i] ? groups[i].querySelectorAll(".points path, .textpoint text") : []]);
+    if (moves.some(([xs, , marks]) => xs.length !== marks.length)) return false;
+    for (const [xs, ys, marks] of moves) {
+      marks.forEach((mark, i) => {
+        const [x, y] = place(xs[i], ys[i]);
+        if (mark.tagName === "path") mark.setAttribute("transform", `translate(${x},${y})`);
+        else { mark.setAttribute("x", x); mark.setAttribute("y", y); }
       });
+    }
+    return true;
+  };
+
+  const unpacked = (base64) => {
+    const packed = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip")));
+  };
+
+  // The states of a figure: one, or as many as it has steps. Hover texts are kept once for all.
+  const states = async (element) => {
+    const content = element.type === "application/gzip"
+      ? await unpacked(element.textContent).json() : JSON.parse(element.textContent);
+    for (const step of content.steps || []) {
+      for (const trace of step.panels.flatMap((panel) => panel.data)) {
+        if ("hovertext" in trace) trace.hovertext = content.texts[trace.hovertext];
+      }
+    }
+    return { shown: 0, steps: [content], ...content };
+  };
+
+  const start = async (article) => {
+    const { steps, shown } = await states(document.getElementById(article.dataset.json));
+    const legends = [...article.querySelectorAll(".legend")];
+    const choices = [...article.querySelectorAll(".colourings button")];
+    const state = { step: shown, colouring: 0, hidden: [0, ...choices].map(() => new Set()) };
+    const plots = [...article.querySelectorAll(".plot")].map((box, i) => (
+      { box, state, figures: steps.map((step) => step.panels[i]), width: 0 }));
+    const redraw = () => Promise.all(plots.map(draw));
+    await redraw();
+    drawn.push(...plots);
+    article.classList.add("ready");
+
+    legends.forEach((legend) => {
+      const hidden = state.hidden[Number(legend.dataset.colouring || 0)];
+      for (const button of legend.querySelectorAll("button")) {
+        button.addEventListener("click", () => {
+          const entry = Number(button.dataset.entry);
+          if (!hidden.delete(entry)) hidden.add(entry);
+          button.setAttribute("aria-pressed", String(!hidden.has(entry)));
+          redraw();
+        });
+      }
+    });
+    for (const button of choices) {
+      button.addEventListener("click", () => {
+        state.colouring = Number(button.dataset.colouring);
+        choices.forEach((c) => c.setAttribute("aria-pressed", String(c === button)));
+        legends.forEach((l) => { l.hidden = l.dataset.colouring !== button.dataset.colouring; });
+        redraw();
+      });
+    }
+    const slider = article.querySelector(".steps input");
+    if (slider) {
+      let waiting = false;
+      let resting = 0;
+      const move = () => {
+        state.step = Number(slider.value);
+        const { label } = steps[state.step];
+        slider.setAttribute("aria-valuetext", `${slider.dataset.name} ${label}`);
+        article.querySelector(".steps output").textContent = label;
+        for (const button of article.querySelectorAll(".steps button")) {
+          const next = state.step + Number(button.dataset.move);
+          button.disabled = next < 0 || next >= steps.length;
+        }
+        // However fast the slider moves, each picture shows where it is by then.
+        if (waiting) return;
+        waiting = true;
+        requestAnimationFrame(() => {
+          waiting = false;
+          clearTimeout(resting);
+          const moved = plots.filter(glide);
+          plots.filter((plot) => !moved.includes(plot)).forEach(draw);
+          if (moved.length) resting = setTimeout(() => moved.forEach(draw), 300);
+        });
+      };
+      slider.addEventListener("input", move);
+      for (const button of article.querySelectorAll(".steps button")) {
+        button.addEventListener("click", () => {
+          slider.value = String(state.step + Number(button.dataset.move));
+          move();
+        });
+      }
+      slider.value = String(state.step);
+      move();
     }
     const resized = new ResizeObserver(() => {
       for (const plot of plots) {
@@ -86,13 +190,11 @@
       for (const entry of entries) {
         if (!entry.isIntersecting) continue;
         seen.unobserve(entry.target);
-        try {
-          start(entry.target);
-        } catch (error) {
+        start(entry.target).catch((error) => {
           // The still picture stays in its place.
           entry.target.classList.add("failed");
           console.error(error);
-        }
+        });
       }
     }, { rootMargin: "800px" });
     figures.forEach((figure) => seen.observe(figure));
@@ -129,7 +231,7 @@
 
   for (const wrapper of document.querySelectorAll(".table")) {
     const body = wrapper.querySelector("tbody");
-    const rows = [...body.rows];
+    const rows = body ? [...body.rows] : [];
     if (rows.length < 2) continue;
     const heads = [...wrapper.querySelectorAll("thead th")];
     heads.forEach((head, column) => {
@@ -175,9 +277,7 @@
       link.addEventListener("click", async (event) => {
         if (!link.dataset.unpack) return;
         event.preventDefault();
-        const packed = Uint8Array.from(atob(link.href.split(",", 2)[1]), (c) => c.charCodeAt(0));
-        const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-        const content = await new Response(stream).blob();
+        const content = await unpacked(link.href.split(",", 2)[1]).blob();
         link.href = URL.createObjectURL(new Blob([content], { type: link.dataset.type }));
         link.dataset.unpack = "";
         link.click();

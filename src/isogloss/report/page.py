@@ -27,6 +27,8 @@ ROWS_SHOWN = 1000
 VALUES_SHOWN = 200
 _OPEN_UP_TO = 12
 _WORTH_PACKING = 4096
+_LARGE = 100_000
+"""Characters from which the data of a figure are packed."""
 
 
 def write(report: Report, path: str | Path) -> Path:
@@ -72,8 +74,11 @@ def render(report: Report) -> str:
         }.items()
     }
     figures = _number(report)
+    charts = [chart for section in report.sections for chart in section.charts]
+    stepped = dict.fromkeys(f"{chart.step_name}s" for chart in charts if chart.steps)
     return environment.get_template("page.html.j2").render(
         report=report,
+        stepped=" or ".join(stepped),
         sections=[_section(s, figures) for s in report.sections],
         counts=_table(report.counts, "counts"),
         dropped=_table(report.dropped, "dropped"),
@@ -143,8 +148,11 @@ def _section(section: Section, numbers: dict[int, int]) -> dict[str, Any]:
 
 
 def _figure(chart: Chart, number: int) -> dict[str, Any]:
-    panels = interactive.figures(chart)
+    content = interactive.content(chart)
+    panels = content["steps"][content["shown"]]["panels"] if chart.steps else content["panels"]
     values = chart_table(chart)
+    data = _json(content)
+    packed = len(data) > _LARGE
     return {
         "number": number,
         "chart": chart,
@@ -152,9 +160,16 @@ def _figure(chart: Chart, number: int) -> dict[str, Any]:
             {"title": p.title, "height": f["height"], "min_width": f["minWidth"], "about": about(p)}
             for p, f in zip(chart.panels, panels, strict=True)
         ],
-        "json": _json({"panels": panels}),
-        "legend": [(i, e, swatch(e, chart)) for i, e in enumerate(plan.legend(chart))],
-        "alt": f"{chart.title}. " + " ".join(about(p) for p in chart.panels),
+        # Without a fixed time the same study would give another file.
+        "data": base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
+        if packed
+        else data,
+        "packed": packed,
+        "legends": [
+            [(i, e, swatch(e, chart)) for i, e in enumerate(plan.legend(chart, colouring))]
+            for colouring in range(max(1, len(chart.colourings)))
+        ],
+        "alt": f"{plan.title(chart)}. " + " ".join(about(p) for p in chart.panels),
         "picture": base64.b64encode(picture(chart)).decode(),
         "values": _table(values, chart.name, limit=VALUES_SHOWN),
     }

@@ -4,9 +4,10 @@ import csv
 import io
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from isogloss.charts import Chart, Grid, Line, Marks, Points
+from isogloss.charts import Chart, Grid, Line, Mark, Panel, Points
 from isogloss.errors import IsoglossError
 from isogloss.report.model import Column, Missing, Table
 
@@ -124,26 +125,18 @@ def grouped(table: Table) -> Table | None:
 
 
 def chart_table(chart: Chart) -> Table:
-    """The values of a chart, one row per point, as the alternative to seeing it."""
+    """The values of all steps of a chart, one row per point, as the alternative to seeing it."""
     rows: list[tuple[object, ...]] = []
-    for panel in chart.panels:
-        for mark in panel.marks:
-            if isinstance(mark, Grid):
-                rows += [
-                    (panel.title, mark.name, x, y, value, None, None)
-                    for y, row in zip(mark.y, mark.z, strict=True)
-                    for x, value in zip(mark.x, row, strict=True)
-                ]
-                continue
-            low = high = None
-            if isinstance(mark, Line | Marks):
-                low, high = mark.low, mark.high
-            for i, (x, value) in enumerate(zip(mark.x, mark.y, strict=True)):
-                ends = (low[i], high[i]) if low and high else (None, None)
-                rows.append((panel.title, mark.name, x, "", value, *ends))
+    labels = [step.label for step in chart.steps] or [""]
+    for label, panels in zip(labels, chart.states, strict=True):
+        rows += [
+            (label, *row) for panel in panels for mark in panel.marks for row in _rows(mark, panel)
+        ]
     columns = [
+        Column(chart.step_name),
         Column("panel"),
         Column("series"),
+        Column("point"),
         Column("x", "number" if _numeric_x(chart) else "text"),
         Column("y", "text"),
         Column("value", "number"),
@@ -162,8 +155,23 @@ def chart_table(chart: Chart) -> Table:
     )
 
 
+def _rows(mark: Mark, panel: Panel) -> Iterator[tuple[object, ...]]:
+    if isinstance(mark, Grid):
+        for y, row in zip(mark.y, mark.z, strict=True):
+            for column, value in zip(mark.x, row, strict=True):
+                yield panel.title, mark.name, "", column, y, value, None, None
+        return
+    low, high = (None, None) if isinstance(mark, Points) else (mark.low, mark.high)
+    ids = mark.ids if isinstance(mark, Points) else None
+    for i, (x, value) in enumerate(zip(mark.x, mark.y, strict=True)):
+        ends = (low[i], high[i]) if low and high else (None, None)
+        yield panel.title, mark.name, ids[i] if ids else "", x, "", value, *ends
+
+
 def _numeric_x(chart: Chart) -> bool:
-    flat = [m for p in chart.panels for m in p.marks if isinstance(m, Line | Points)]
+    flat = [
+        m for state in chart.states for p in state for m in p.marks if isinstance(m, Line | Points)
+    ]
     return bool(flat) and all(not isinstance(x, str) for m in flat for x in m.x)
 
 

@@ -1,11 +1,16 @@
 """Turn the marks of a panel into plotly.js traces, as plain dictionaries."""
 
+import base64
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from isogloss.charts import Chart, Grid, Line, Marks, Panel, Points
-from isogloss.figures import plan, style
-from isogloss.report.inert import escape, font, wrapped
+from isogloss.figures import clouds, plan, style
+from isogloss.report.inert import escape, folded, font, wrapped
 
 Json = dict[str, Any]
 
@@ -34,7 +39,7 @@ def _stroke(role: str, colour: int) -> Json:
 
 
 def _trace(**rest: Any) -> Json:
-    return {"type": "scatter", "showlegend": False, "cliponaxis": False, **rest}
+    return {"type": "scatter", "showlegend": False, "cliponaxis": False} | rest
 
 
 def _line(line: Line, panel: Panel, *, marked: bool) -> list[Json]:
@@ -128,26 +133,66 @@ def _marks(marks: Marks, panel: Panel, shift: float, *, marked: bool) -> list[Js
 
 
 def _points(points: Points, panel: Panel) -> Json:
-    marker = {
-        "symbol": style.marker(points.colour)[1],
-        "size": 5.5 * style.even(points.colour),
-        "color": _paint(points.role, points.colour),
-        "opacity": style.POINT_OPACITY,
-    }
     texts: Json
     if points.hover is not None:
-        texts = {"hovertext": [escape(text) for text in points.hover], "hoverinfo": "text"}
+        texts = {"hovertext": _inert(points.hover), "hoverinfo": "text"}
     else:
         # One template for all: a map has thousands of points.
         place = f"{escape(panel.x.label)}: %{{x:.4g}}<br>{escape(panel.y.label)}: %{{y:.4g}}"
         texts = {"hovertemplate": f"{escape(points.name)}<br>{place}<extra></extra>"}
     return _trace(
-        x=[_json(x) for x in points.x],
-        y=[_json(y) for y in points.y],
+        x=_packed(plan.positions(points, panel)),
+        y=_packed(points.y),
         mode="markers",
-        marker=marker,
+        marker=cloud_marker(points, panel),
+        # Points are inside the axes, and asking each of thousands takes as long as drawing it.
+        cliponaxis=True,
         **texts,
     )
+
+
+@lru_cache(maxsize=1024)
+def _inert(texts: tuple[str, ...]) -> list[str]:
+    """Hover texts, broken into lines; those of a cloud are the same at every step."""
+    return [escape(folded(text)) for text in texts]
+
+
+def cloud_marker(points: Points, panel: Panel) -> Json:
+    """The marker of a cloud of points."""
+    return {
+        "symbol": style.marker(points.colour)[1],
+        "size": (4.2 if clouds.crowded(panel) else 5.5) * style.even(points.colour),
+        "color": _paint(points.role, points.colour),
+        "opacity": style.POINT_OPACITY,
+    }
+
+
+def name_of(points: Points, x: float, y: float) -> Json:
+    """The trace of a cloud's name; the page's style gives it a halo."""
+    return _trace(
+        x=[_json(x)],
+        y=[_json(y)],
+        mode="text",
+        text=[escape(points.label)],
+        textfont=font("ink", 13) | {"weight": 700},
+        hoverinfo="skip",
+        layer=2,
+    )
+
+
+def _packed(values: Sequence[float]) -> Json:
+    """Coordinates as plotly.js reads them from base64: a quarter of the room of digits.
+
+    They are rounded to a power of two below a pixel, which leaves zeros for gzip to take.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    known = found[np.isfinite(found)]
+    span = float(np.ptp(known)) if known.size else 0.0
+    if span > 0:
+        step = 2.0 ** math.floor(math.log2(span / 8192))
+        found = np.round(found / step) * step
+    raw = found.astype("<f4").tobytes()
+    return {"dtype": "f4", "bdata": base64.b64encode(raw).decode()}
 
 
 def heatmap(grid: Grid, panel: Panel, scale: plan.Limits) -> Json:
