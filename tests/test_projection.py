@@ -5,7 +5,7 @@ import pytest
 
 from isogloss.errors import MeasureError
 from isogloss.projection import follow, neighbourhood, project, space
-from isogloss.projection.tsne import principal
+from isogloss.projection.tsne import MANY, principal
 
 L, S = 6, 8
 LANGUAGE = [f"l{i}" for i in range(L) for _ in range(S)]
@@ -146,8 +146,9 @@ def test_a_map_is_the_same_each_time_on_any_number_of_threads(maps):
     found = space(cloud("language"))
     again = project(found, L * S, perplexity=5, seed=1)
     np.testing.assert_array_equal(again.places, maps["language"].places)
+    many = space(np.random.default_rng(0).normal(size=(MANY, 8)))
     one, two, other = (
-        project(found, L * S, perplexity=5, seed=seed, jobs=jobs, rounds=(20, 20))
+        project(many, MANY, perplexity=5, seed=seed, jobs=jobs, rounds=(10, 10))
         for seed, jobs in ((1, 1), (1, 2), (2, 1))
     )
     np.testing.assert_array_equal(one.places, two.places)

@@ -36,8 +36,8 @@ def _matrices(frame: pl.DataFrame, modality: str) -> Chart | None:
         return None
     title = specs.parse(MEASURES, frame["measure_used"][0]).info.title
     name = f"calibrated {title} (0 = chance)" if scores == "calibrated" else title
-    # One scale for all taps of both modalities, so that they compare.
-    ends: tuple[Any, Any] = (cells[scores].min(), cells[scores].max())
+    # One scale for all taps; one for both modalities too would hide the pattern of the lower one.
+    ends: tuple[Any, Any] = (own[scores].min(), own[scores].max())
     if ends[0] == ends[1]:
         return None
     span = (min(0.0, ends[0]) if scores == "calibrated" else ends[0], ends[1])
