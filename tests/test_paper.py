@@ -18,7 +18,7 @@ from isogloss.analyses.cross_modal import CrossModal
 from isogloss.api import analyse, load_results
 from isogloss.cli import call
 from isogloss.errors import StudyError
-from isogloss.languages import resolve
+from isogloss.languages import language, resolve
 from isogloss.runs import Run
 from isogloss.store import Store
 
@@ -83,6 +83,17 @@ def checkpoints(work):
     }
 
 
+def flores(folder, tree):
+    """A folder in the layout of FLORES-200, with the tree's raw sentences of each language."""
+    (folder / "devtest").mkdir(parents=True)
+    ids = sorted(set.intersection(*(set(tree.sentences(c, "text")) for c in tree.languages)))
+    for code, rows in tree.rows.items():
+        texts = {row.sentence: row.raw for row in rows}
+        lines = "".join(f"{texts[i]}\n" for i in ids)
+        (folder / "devtest" / f"{language(code).flores200}.devtest").write_text(lines)
+    return folder
+
+
 @pytest.fixture(scope="module", params=MODELS)
 def done(request, work, trees, checkpoints):
     model = request.param
@@ -91,6 +102,8 @@ def done(request, work, trees, checkpoints):
     arguments += ["--corpus.cache", str(work / "clips"), "--output", str(work / f"out-{model}")]
     for name, value in checkpoints[model].items():
         arguments += [f"--model.{name}", str(value)]
+    if model == "sonar":
+        arguments += ["--flores", str(flores(work / "flores", trees[model]))]
     if languages:
         arguments += ["--corpus.languages", ",".join(languages)]
     return Done(call(arguments), work / f"out-{model}", trees[model], arguments)
@@ -196,10 +209,10 @@ def test_one_utterance_stands_for_a_sentence_and_the_next_is_another_recording(d
 def test_what_could_not_be_used_is_named(done):
     run = Run.read(done.folder)
     left = list(run.left_out(run.store()))
-    for language, rows in done.tree.rows.items():
-        reasons = [d.reason for d in left if d.language == language]
+    for code, rows in done.tree.rows.items():
+        reasons = [d.reason for d in left if d.language == code]
         lost = [r for r in rows if r.odd in ("missing", "broken", "silent", "empty", "wide")]
-        assert len(reasons) >= len(lost), (language, [r.odd for r in lost], reasons)
+        assert len(reasons) >= len(lost), (code, [r.odd for r in lost], reasons)
 
 
 def test_the_taps_are_those_of_appendix_b(done):
@@ -213,6 +226,20 @@ def test_the_taps_are_those_of_appendix_b(done):
     assert ("enc" in taps["speech"]) == (model == "salmonn")
     numbered = [int(t) for t in taps["text"] if t.isdecimal()]
     assert numbered == sorted(numbered)
+
+
+def test_tokens_are_counted_on_flores_if_it_is_given(done):
+    frame = load_results(done.folder)["tokens"]
+    count = len(done.tree.languages)
+    pairs = frame.filter(kind="pair")
+    assert pairs.height == count * (count - 1) // 2
+    assert pairs["jaccard"].is_between(0, 1).all()
+    if done.arguments[2] == "sonar":
+        lines = (done.folder.parent / "flores" / "devtest" / "deu_Latn.devtest").read_text()
+        assert set(pairs["sentences"]) == {lines.count("\n")}
+        assert set(frame["source"]) == {"FLORES devtest"}
+    else:
+        assert set(frame["source"]) == {"the run"}
 
 
 def test_the_same_command_again_does_nothing_new(done):
