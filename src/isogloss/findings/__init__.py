@@ -5,7 +5,7 @@ import polars as pl
 from isogloss import specs
 from isogloss.analyses.base import Summary
 from isogloss.charts import Chart
-from isogloss.findings.figure import figure
+from isogloss.findings.figure import figures
 from isogloss.findings.table import KINDS, SCHEMA, gather, table
 from isogloss.findings.words import disagreements, grouped, headline, sentence
 from isogloss.similarity.measures import MEASURES
@@ -28,27 +28,34 @@ def summary(frame: pl.DataFrame) -> Summary:
     """
     if frame.is_empty():
         return Summary(("There is no claim to test: no analysis of the run makes one.",), ())
-    measures = frame["measure"].unique(maintain_order=True).to_list()
+    parts = _by_measure(frame)
     found: list[str] = []
     charts: list[Chart] = []
     tables: list[tuple[str, pl.DataFrame]] = []
-    for measure in measures:
-        rows = frame.filter(measure=measure)
+    for measure, rows in parts.items():
         short = _short(measure)
-        ahead = f"{short}: " if len(measures) > 1 else ""
+        ahead, after = (f"{short}: ", f": {short}") if len(parts) > 1 else ("", "")
         found += [f"{ahead}{headline(rows)}", *(f"{ahead}{s}" for s in disagreements(rows))]
-        chart = figure(
-            rows, short, f"findings_{len(charts) + 1}" if len(measures) > 1 else "findings"
-        )
-        if chart is not None:
-            charts.append(chart)
-        tables.append((f"Verdicts: {short}" if len(measures) > 1 else "Verdicts", _verdicts(rows)))
+        number = f"_{len(charts) + 1}" if len(parts) > 1 else ""
+        charts += figures(rows, short, f"findings{number}")
+        tables.append((f"Verdicts{after}", _verdicts(rows)))
         said = pl.DataFrame({"finding": [sentence(claim) for claim in grouped(rows)]})
-        tables.append((f"In words: {short}" if len(measures) > 1 else "In words", said))
+        tables.append((f"In words{after}", said))
     if (frame["given"] == "these sentences").any():
         found.append(_GIVEN)
-    tables.append(("All tests", frame.drop("measure") if len(measures) == 1 else frame))
+    tables.append(("All tests", frame.drop("measure") if len(parts) == 1 else frame))
     return Summary(tuple(found), tuple(charts), tuple(tables))
+
+
+def _by_measure(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The claims of each measure; those that rest on none go with the first."""
+    measures = [m for m in frame["measure"].unique(maintain_order=True) if m]
+    if not measures:
+        return {"": frame}
+    first = pl.col("measure").is_in([measures[0], ""])
+    return {
+        m: frame.filter(first if m == measures[0] else pl.col("measure") == m) for m in measures
+    }
 
 
 def _verdicts(rows: pl.DataFrame) -> pl.DataFrame:

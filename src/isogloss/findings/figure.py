@@ -10,35 +10,48 @@ from isogloss.charts import Axis, Chart, Line, Marks, Panel
 from isogloss.findings.table import KINDS
 from isogloss.findings.words import CALLED, number, probability
 
+_SCORES = "difference of scores"
 
-def figure(frame: pl.DataFrame, measure: str, name: str = "findings") -> Chart | None:
-    """Draw the findings of one measure; None if there is no effect to draw.
+
+def figures(frame: pl.DataFrame, measure: str, name: str = "findings") -> list[Chart]:
+    """Draw the findings of one measure: differences of scores, and effects in other units.
 
     Args:
         frame: Rows of one measure, with the columns of ``findings.SCHEMA``.
         measure: Its name, for the caption.
-        name: Of the chart.
+        name: Of the first chart; the second one's has ``_other`` behind it.
+
+    Returns:
+        None, one or two charts.
     """
-    panels = tuple(_panels(frame.filter(pl.col("effect").is_not_nan())))
-    if not panels:
-        return None
-    return Chart(
-        name,
-        "The study's claims on this model",
-        f"Effect of each claim ({measure}) with its 95 % interval; above zero speaks for the "
-        "claim, below zero against it. Raw scores are those of the study, calibrated ones are "
-        "measured from chance, and the third kind has confounds taken out first. Intervals are of "
-        "single effects; the table has p-values adjusted for the number of claims. A mark without "
-        "a range has no test.",
-        panels,
-        columns=1,
-    )
+    panels = dict(_panels(frame.filter(pl.col("effect").is_not_nan())))
+    scores = panels.pop(_SCORES, None)
+    found = []
+    for drawn, end, title in (
+        ((scores,) if scores else (), "", "The study's claims on this model"),
+        (tuple(panels.values()), "_other", "The study's claims on this model, in other units"),
+    ):
+        if drawn:
+            found.append(
+                Chart(
+                    name + (end if scores else ""),
+                    title,
+                    f"Effect of each claim ({measure}) with its 95 % interval; above zero speaks "
+                    "for the claim, below zero against it. Raw scores are those of the study, "
+                    "calibrated ones are measured from chance, and the third kind has confounds "
+                    "taken out first. Intervals are of single effects; the table has p-values "
+                    "adjusted for the number of claims. A mark without a range has no test.",
+                    drawn,
+                    columns=1 if len(drawn) == 1 else 3,
+                )
+            )
+    return found
 
 
-def _panels(frame: pl.DataFrame) -> Iterator[Panel]:
+def _panels(frame: pl.DataFrame) -> Iterator[tuple[str, Panel]]:
     groups: dict[str, list[str]] = {}
     for unit in frame["unit"].unique(maintain_order=True):
-        key = "difference of scores" if _plain(unit) else unit
+        key = _SCORES if _plain(unit) else unit
         groups.setdefault(key, []).append(unit)
     for label, units in groups.items():
         rows = frame.filter(pl.col("unit").is_in(units))
@@ -62,7 +75,8 @@ def _panels(frame: pl.DataFrame) -> Iterator[Panel]:
                 )
             )
         zero = Line("no effect", names, tuple(0.0 for _ in names), role="chance")
-        yield Panel(label[:1].upper() + label[1:], axis, Axis(label), (*marks, zero))
+        title = label[:1].upper() + label[1:] if len(label) > 1 and label[1] != " " else label
+        yield label, Panel(title, axis, Axis(label), (*marks, zero))
 
 
 def _plain(unit: str) -> bool:

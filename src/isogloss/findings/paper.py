@@ -18,12 +18,18 @@ SAID: dict[str, dict[str, str]] = {
     "text drops first": {"salmonn": "yes"},
     "gap by the rule": {"seamless": "yes", "sonar": "no", "salmonn": "yes"},
     "gap closest": {"seamless": "yes", "sonar": "no", "salmonn": "yes"},
+    "tokens": {"salmonn": "yes"},
+    "tokens fade": {"salmonn": "yes"},
+    "text first": {"seamless": "yes", "sonar": "yes"},
+    "speech by language": {"seamless": "yes", "sonar": "yes"},
+    "speech by family": {"seamless": "yes", "sonar": "yes"},
+    "text by meaning": {"seamless": "yes", "sonar": "yes"},
 }
 """Claim -> model family -> whether the study says that it holds; absent where it says nothing.
 
 From its section 3, which shows curves and ranges without tests. "No" for the adaptor in
 low-resource languages is a flat slope there, not a fall; "no" for the gaps of SONAR is own speech
-above all partners for most languages.
+above all partners for most languages. What it reads off Figure 4 is said of Seamless and SONAR.
 """
 
 
