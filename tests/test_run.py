@@ -50,6 +50,7 @@ def test_a_run_leaves_everything(done):
         assert (study.output / "results" / "means" / f"{name}.csv").stat().st_size
         for suffix in (".pdf", ".png", "-dark.png"):
             assert (study.output / "figures" / f"{name}{suffix}").stat().st_size
+    assert isogloss.load_findings(study.output).height
     assert not list(isogloss.verify(study.output))
 
 

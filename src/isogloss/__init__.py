@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isogloss.api import (
         Outcome,
         UnitStatus,
+        load_findings,
         load_results,
         plan,
         run,
@@ -36,6 +37,7 @@ _WHERE = {
     "Outcome": "api",
     "UnitStatus": "api",
     "plan": "api",
+    "load_findings": "api",
     "load_results": "api",
     "write_report": "api",
     "run": "api",
@@ -56,6 +58,7 @@ __all__ = [
     "Study",
     "UnitStatus",
     "demo_study",
+    "load_findings",
     "load_results",
     "paper",
     "plan",

@@ -112,3 +112,16 @@ def load_results(folder: str | Path, *, means: bool = False) -> dict[str, pl.Dat
     results = described.folder / "results"
     there = [n for n in names if (results / f"{n}.parquet").exists()]
     return {n: read(results / "means" if means else results, n) for n in there or names}
+
+
+def load_findings(folder: str | Path) -> pl.DataFrame | None:
+    """Read the claims of a run with their tests and verdicts, see :mod:`isogloss.findings`.
+
+    Returns:
+        The table, with the columns of ``findings.SCHEMA``; None if the run has none yet.
+
+    Raises:
+        IsoglossError: The folder holds no run.
+    """
+    results = Run.read(Path(folder)).folder / "results"
+    return read(results, FINDINGS) if (results / f"{FINDINGS}.parquet").exists() else None

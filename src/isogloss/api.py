@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Reading
-from isogloss.analysing import FINDINGS, analyse, load_results
+from isogloss.analysing import analyse, load_findings, load_results
 from isogloss.control import keep
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "UnitStatus",
     "analyse",
+    "load_findings",
     "load_results",
     "plan",
     "run",
@@ -177,9 +178,8 @@ def write_report(
             "the sensitivity table is left out: the run has changed since; run "
             "`isogloss sensitivity` again"
         )
-    path = described.folder / "results" / f"{FINDINGS}.parquet"
-    found = pl.read_parquet(path) if path.exists() else None
-    made = content(described, load_results(output), load_results(output, means=True), found)
+    tables, means = load_results(output), load_results(output, means=True)
+    made = content(described, tables, means, load_findings(output))
     charts = [c for section in made.sections for c in section.charts]
     with task(events, "report", len(charts) + 1, "figure"):
         folder = described.folder / "figures"

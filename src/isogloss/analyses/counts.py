@@ -162,7 +162,8 @@ def _findings(table: pl.DataFrame, derived: pl.DataFrame) -> Iterator[str]:
         )
     short = table.filter(pl.col("speech") != pl.col("text"))
     if short.height:
+        some = f"{short.height} languages do" if short.height > 1 else f"{short['name'][0]} does"
         yield (
-            f"{short.height} languages do not have as many sentences with speech as with text; "
-            "what was left out is listed below."
+            f"{some} not have as many sentences with speech as with text; what was left out is "
+            "listed below."
         )

@@ -12,6 +12,7 @@ from isogloss.cli.options import with_settings
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, choices
 from isogloss.estimate import estimate
+from isogloss.findings import summary
 from isogloss.planning import plan as make_plan
 from isogloss.store import Store
 from isogloss.study import Study
@@ -29,6 +30,9 @@ def do(study: Study) -> int:
         print(f"{name}: nothing to compare, left out")
     for unit, reason in outcome.failed:
         print(f"failed: {unit.language} {unit.modality}: {reason}")
+    found = api.load_findings(outcome.folder)
+    if found is not None and found.height:
+        print(f"findings: {summary(found).findings[0]}")
     print(f"results: {outcome.folder / 'results'} ({', '.join(outcome.results)})")
     if outcome.report:
         print(f"figures: {outcome.folder / 'figures'}")
