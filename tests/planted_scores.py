@@ -100,7 +100,7 @@ def material(tables, depths, languages, *, texts=None, part=None, modalities=("t
         "means": {},
         "texts": texts or {},
         "study": {"seed": 0, "measures": [MEASURE]},
-        "model": {"title": "planted", "checkpoint": {"weights": "0"}},
+        "model": {"family": "seamless", "title": "planted", "checkpoint": {"weights": "0"}},
         "corpus": {"name": "planted"},
         "view": lambda key: None,
         "content": lambda language, modality: "0",

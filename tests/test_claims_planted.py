@@ -8,6 +8,7 @@ from isogloss import findings, specs
 from isogloss.analyses import ANALYSES
 from isogloss.api import analyse, load_results
 from planted import ENCODER, HIGH, LOW, MEDIUM, Plan, plant
+from plugins import DISTANCE, measures
 
 HALVES = "halves(splits=8)"
 GAPS = ["gaps", "closest(splits=8)"]
@@ -229,3 +230,23 @@ def test_saturated_scores_have_a_reason(tmp_path):
     row = frame.filter(claim="rises", scores="raw").row(0, named=True)
     assert row["verdict"] == "not testable"
     assert "chance gives the best score there is" in row["reason"]
+
+
+def test_languages_without_a_level_take_part_in_all_other_claims(tmp_path):
+    names = ("afr", "deu", "eng", "zul")
+    frame, _, _ = found(tmp_path / "out", RISING, ["cross_modal"], languages=names, sentences=24)
+    rows = {r["claim"]: r for r in frame.filter(scores="raw").iter_rows(named=True)}
+    assert rows["rises"]["languages"] == 4
+    assert rows["resource"]["verdict"] == "not testable"
+    assert "unknown" not in rows["resource"]["detail"]
+
+
+def test_words_about_a_distance_have_the_distances(tmp_path, monkeypatch):
+    with measures(tmp_path, monkeypatch, DISTANCE, distance="Distance"):
+        frame, _, tables = found(
+            tmp_path / "out", RISING, ["cross_lingual"], sentences=24, measures=["distance"]
+        )
+    detail = frame.filter(claim="text above speech last", scores="raw")["detail"][0]
+    last = tables["cross_lingual"].filter(group="text", label="6")
+    assert f"{last['score'].mean():.2f}" in detail, detail
+    assert "-" not in detail.split(":", 1)[1]

@@ -285,3 +285,31 @@ def test_two_languages_have_numbers_but_no_test():
     assert math.isnan(found["speech by language"].p_value)
     assert found["speech by family"].reason
     assert found["text by meaning"].effect > 0
+
+
+def test_what_only_one_modality_has_makes_no_finding():
+    """More languages or sentences in one modality shift chance, and the claims must not see it."""
+    nothing = dict.fromkeys(("text", "speech"), 0.0)
+    several = LANGUAGES
+
+    def noise(key, view):
+        rng = np.random.default_rng([seed, *map(ord, key.language + key.modality)])
+        return rng.normal(size=view.shape)
+
+    for missing in (
+        {(x, "speech", str(i)) for x in several[8:] for i in range(24)},
+        {(x, "speech", str(i)) for x in several for i in range(8, 24)},
+    ):
+        found = []
+        for seed in range(3):
+            material, _ = planted(
+                several, 24, taps=TAPS[:1], missing=missing, seed=seed,
+                meaning=nothing, of_language=nothing, spoil=noise,
+            )  # fmt: skip
+            frame = Maps(perplexity=8, middle=0.0, neighbours=5).read(material)
+            found += [c for c in Maps().claims_of(frame) if not c.reason]
+        assert len(found) >= 6
+        assert sum(c.p_value < 0.01 for c in found) == 0, [(c.name, c.p_value) for c in found]
+        # The shares that are drawn are those of all that there is.
+        drawn = frame.filter(kind="share", number="same language", modality="text")
+        assert drawn.height == len(several)

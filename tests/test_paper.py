@@ -254,17 +254,24 @@ def test_the_same_command_again_does_nothing_new(done):
 
 
 def test_the_study_is_written_down_instead(tmp_path, capsys):
-    path = tmp_path / "s.yaml"
-    assert call(["paper", "--model", "seamless", "--flores", "data/flores", "--seed", "3",
+    path, texts = tmp_path / "s.yaml", tmp_path / "flo res, 1"
+    (texts / "devtest").mkdir(parents=True)
+    for name in ("deu_Latn", "eng_Latn"):
+        (texts / "devtest" / f"{name}.devtest").write_text("one\ntwo\nthree\n")
+    assert call(["paper", "--model", "seamless", "--flores", str(texts), "--seed", "3",
                  "--write", str(path)]) == 0  # fmt: skip
     values = yaml.safe_load(path.read_text())
     assert values["corpus"]["languages"] == ["paper-seamless"]
     assert values["model"]["taps"] == "paper"
     assert values["seed"] == 3
-    assert any(a.startswith("tokens(") and "data/flores" in a for a in values["analyses"])
-    assert isogloss.Study.read(path) == isogloss.paper("seamless", flores="data/flores", seed=3)
+    assert any(a.startswith("tokens(") and str(texts) in a for a in values["analyses"])
+    assert isogloss.Study.read(path) == isogloss.paper("seamless", flores=texts, seed=3)
     assert call(["paper", "--model", "seamless", "--write", str(path)]) == 1
     assert "exists already" in capsys.readouterr().err
+    # What is wrong with FLORES is said before anything is run, and so is that nobody asked.
+    assert call(["paper", "--model", "seamless", "--flores", str(tmp_path / "none")]) == 1
+    assert call(["paper", "--model", "seamless", "--flores", str(texts), "--analyses", "gaps"]) == 2
+    assert "`tokens` is not among" in capsys.readouterr().err
 
 
 def test_any_family_and_any_corpus_can_take_part():

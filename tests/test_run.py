@@ -139,8 +139,9 @@ def test_other_work_in_the_folder_leaves_no_scores_of_the_old(done, tmp_path):
     outcome = isogloss.run(isogloss.Study(**values))
     assert outcome.made == 0
     assert set(outcome.results) == {"cross_lingual"}
-    assert {p.stem for p in (folder / "results").glob("*.csv")} == {"cross_lingual"}
-    assert all("cross_lingual" in p.name for p in (folder / "figures").iterdir())
+    assert {p.stem for p in (folder / "results").glob("*.csv")} == {"cross_lingual", "findings"}
+    drawn = {p.name.partition(".")[0].removesuffix("-dark") for p in (folder / "figures").iterdir()}
+    assert drawn <= {"cross_lingual", "cross_lingual_calibrated", "findings", "findings_other"}
     again = isogloss.run(narrow)
     assert again.made == 0
     for name in SCORES:

@@ -50,7 +50,10 @@ def test_another_kind_of_model_starts_afresh():
         ({"corpora": {}}, 'unknown key "corpora"; did you mean "corpus"'),
         ({"corpus": {"source": "udr"}}, 'unknown corpus "udr"; did you mean "udhr"'),
         ({"corpus": {**CORPUS, "langauges": "eng"}}, 'of "corpus" "langauges"; did you mean "lang'),
-        ({"corpus": {"languages": "eng"}}, '"corpus.source" is required. Valid: manifest, udhr'),
+        (
+            {"corpus": {"languages": "eng"}},
+            '"corpus.source" is required. Valid: fleurs, flores, man',
+        ),
         ({"model": {"family": "seemless"}}, 'unknown model "seemless"; did you mean "seamless"'),
         ({"model": {**MODEL, "dtype": "float23"}}, 'model.dtype: unknown value "float23"; did you'),
         ({"measures": "svca"}, 'unknown measure "svca"; did you mean "svcca"'),

@@ -93,7 +93,11 @@ def run(study: Study, events: Events | None = None) -> Outcome:
             f"resuming: {there} of {len(planned.units)} units are in {study.output}"
             + ("" if pending else ", nothing to extract")
         )
-    described.retire()
+    if described.retire():
+        events.note(
+            f"{study.output} held results of other sentences, languages or settings; they are "
+            "replaced, and its activations stay"
+        )
     described.write()
     described.keep_texts(planned.texts)
     try:

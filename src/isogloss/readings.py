@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from isogloss import atomic
+from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Comparison, Material, Reading, ViewKey
 from isogloss.compare import compare
 from isogloss.corpora.base import Modality
@@ -67,7 +68,7 @@ class Reader:
             return None
 
     def _material(self, name: str) -> Material:
-        run = self.run
+        run, version = self.run, ANALYSES.version(name)
         return Material(
             contents=self._contents,
             tables=self._tables,
@@ -78,7 +79,7 @@ class Reader:
             corpus=run.corpus,
             view=self._view,
             content=self._content,
-            part=lambda identity, make: self._part([name, identity], make),
+            part=lambda identity, make: self._part([name, version, identity], make),
             score=partial(self._score, name),
             source=self._source,
             events=self.events,

@@ -140,23 +140,27 @@ class Run:
             return {}
         return {(code, s): text for code, s, text in pl.read_parquet(path).iter_rows()}
 
-    def retire(self) -> None:
+    def retire(self) -> bool:
         """Take away the scores, figures and report of an earlier run of other work.
 
         Tables are written one by one, so those of two runs would otherwise stand side by side
         until the last is done. Finished chunks of comparisons stay: they are named by content.
+
+        Returns:
+            Whether there was such a run.
         """
         try:
             before = Run.read(self.folder)
         except IsoglossError:
-            return
+            return False
         if before._work() == self._work():
-            return
+            return False
         tables = ("results/*.*", "results/means/*.*", "sensitivity/*", "control/*")
         made = (*tables, "figures/*", "report.html")
         for pattern in made:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
+        return True
 
     def _work(self) -> tuple[Any, ...]:
         asked = ("analyses", "measures", "permutations", "confounds", "interval", "seed")

@@ -82,6 +82,8 @@ def check_keys(values: dict[Any, Any], section: str = "") -> None:
 def split_names(value: Any) -> Any:
     """Let a list of names be written ``a,b`` or ``[a, 1]`` as well as ``[a, "1"]``."""
     if isinstance(value, str):
+        # As YAML writes it; on the command line it is text.
+        value = "" if value.strip() == "[]" else value
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list | tuple):
         return value

@@ -116,7 +116,7 @@ class Store:
         """Give the folder back if none of the units is in it, as if it had never been claimed."""
         if any(self.has(u) or self.failure(u) for u in units):
             return
-        for name in ("study.json", "run.json"):
+        for name in ("study.json", "run.json", "sentences.parquet"):
             (self.root / name).unlink(missing_ok=True)
         with suppress(OSError):  # something else is in it
             self.root.rmdir()

@@ -57,6 +57,8 @@ class Table:
     """Why values are lacking, if any are."""
     halves: Floats | None = None
     """(splits × 2 × rows × columns): the same on halves of the sentences, as far as there."""
+    sign: float = 1.0
+    """-1 where the scores themselves are the negatives of ``values``, as raw distances are."""
     share: float = 1.0
     """Sentences of two halves together, as a share of those behind the values."""
 
@@ -88,7 +90,8 @@ def tables(frame: pl.DataFrame) -> Iterator[Table]:
     score = pl.col("score") if larger else -pl.col("score")
     raw = pl.when(full).then(float("nan")).otherwise(score)
     plain, controlled = split(frame.with_columns(_full=full))
-    yield _table("raw", plain.with_columns(_value=raw))
+    found = _table("raw", plain.with_columns(_value=raw))
+    yield found if larger else replace(found, sign=-1.0)
     if not plain["score"].is_nan().all() and plain.select(NULL.is_not_nan().any()).item():
         yield _table("calibrated", plain.with_columns(_value=pl.col("calibrated")))
     if not controlled.is_empty():
@@ -169,7 +172,7 @@ def average(table: Table, chosen: Sequence[int], rows: Sequence[int] | None = No
     """The mean over rows and columns, as text."""
     values = table.values[:, list(chosen)] if rows is None else table.values[list(rows)][:, chosen]
     known = values[~np.isnan(values).any(axis=1)]
-    return shown(float(known.mean()) if known.size else None)
+    return shown(table.sign * float(known.mean()) if known.size else None)
 
 
 def named(table: Table, chosen: Sequence[int]) -> str:

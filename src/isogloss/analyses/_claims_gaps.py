@@ -74,7 +74,8 @@ def average(table: Table) -> Claim:
         "Two languages' texts are on average more alike than a language's text and speech",
         "",
         found,
-        detail=f"text of two languages: {_mean(other)}; text and speech of one: {_mean(own)}",
+        detail=f"text of two languages: {_mean(table.sign * other)}; text and speech of one: "
+        f"{_mean(table.sign * own)}",
     )
 
 

@@ -42,7 +42,8 @@ def claims(table: Table) -> Iterator[Claim]:
 def levels(table: Table) -> list[str]:
     """The resource level of each row's language; empty for one that the study does not have."""
     known = languages()
-    return [known[x].resource if x in known else "" for x in table.first()]
+    of = (known[x].resource if x in known else "" for x in table.first())
+    return [level if level in RESOURCE_LEVELS else "" for level in of]
 
 
 def _thirds(table: Table) -> tuple[list[int], list[int], list[int]]:
@@ -208,7 +209,7 @@ def _resource(table: Table) -> Iterator[Claim]:
         if columns:
             values = contrast(table, weights(table, columns))
             found = statistics.trend(values[chosen], [rank[of[i]] for i in chosen])
-            found, detail = why(table, found), _by_level(values, of)
+            found, detail = why(table, found), _by_level(table.sign * values, of)
             if columns is usable and len(usable) < len(every):
                 detail += f"; over {len(usable)} of {len(every)} taps, the others lack scores"
         yield claim(

@@ -117,9 +117,11 @@ def _tested(rows: pl.DataFrame, scores: str) -> Claim:
     later = (pairs["own_depth_speech"] - pairs["own_depth"]).to_numpy()
     names = {*pairs["language_a"], *pairs["language_b"]}
     mean = float(later.mean())
-    spread = languages(
-        pairs["language_a"].to_list(), pairs["language_b"].to_list(), later, range=(-1.0, 1.0)
-    )
+    # The p-value takes its degrees of freedom from the width, so only what is shown is cut.
+    spread = languages(pairs["language_a"].to_list(), pairs["language_b"].to_list(), later)
+    low, high = max(-1.0, spread.low), min(1.0, spread.high)
+    if isnan(spread.low):
+        low = high = float("nan")
     without = both.height - pairs.height
     left = f", {without} more never do in one of them" if without else ""
     detail = (
@@ -129,7 +131,7 @@ def _tested(rows: pl.DataFrame, scores: str) -> Claim:
         f"({pairs.height} pairs of {len(names)} languages{left}; {scores} scores)"
     )
     p_value = p_of(mean, spread.se, spread.high - spread.low)
-    return _claim(scores, mean, spread.low, spread.high, p_value, len(names), detail, spread.reason)
+    return _claim(scores, mean, low, high, p_value, len(names), detail, spread.reason)
 
 
 def p_of(mean: float, se: float, width: float) -> float:

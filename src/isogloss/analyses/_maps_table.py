@@ -1,7 +1,7 @@
 """Rows of the maps: which taps stand together, places of sentences, shares of neighbours."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from isogloss.analyses.base import Contents, Material, ViewKey
 from isogloss.corpora.base import Modality
 from isogloss.languages import languages
-from isogloss.projection import Metric, follow, neighbourhood, project, space
+from isogloss.projection import Metric, Neighbourhood, follow, neighbourhood, project, space
 
 SCHEMA: dict[str, Any] = {
     "kind": pl.String,
@@ -144,6 +144,17 @@ def tap_rows(
     known = languages()
     families = {x: known[x].family for x in spoken if x in known}
     near = neighbourhood(found, spoken, said, families, k=neighbours)
+    common = in_both(material.contents)
+    shared = [i for i, key in enumerate(zip(spoken, said, strict=True)) if key in common]
+    beside = near
+    if 0 < len(shared) < len(points):
+        beside = neighbourhood(
+            space(points[shared], metric),
+            [spoken[i] for i in shared],
+            [said[i] for i in shared],
+            families,
+            k=neighbours,
+        )
     place = {"modality": modality, "tap": tap}
     rows_: list[dict[str, Any]] = [
         {
@@ -173,21 +184,37 @@ def tap_rows(
         }
         for x, s, at in zip(spoken, said, made.places, strict=True)
     ]
-    shares = [(LANGUAGE, near.language, near.language_chance)]
-    shares.append((FAMILY, near.family, near.family_chance))
-    for number, values, chances in shares:
-        rows_ += [
-            {"kind": "share", **place, "language": x, "number": number, "value": v, "chance": c}
-            for x, v, c in zip(near.languages, values.tolist(), chances.tolist(), strict=True)
-        ]
+    rows_ += [{**row, **place} for row in _shares(near, "")]
+    if shared:
+        rows_ += [{**row, **place} for row in _shares(beside, " in both")]
+    return pl.DataFrame(rows_, schema=SCHEMA)
+
+
+def in_both(contents: Contents) -> frozenset[tuple[str, str]]:
+    """(language, sentence) that there are in both modalities."""
+    have = [
+        {(x, s) for (x, m), ids in contents.sentences.items() if m == modality for s in ids}
+        for modality in MODALITIES
+    ]
+    return frozenset(have[0] & have[1])
+
+
+def _shares(near: Neighbourhood, where: str) -> Iterator[dict[str, Any]]:
+    """Rows of kind ``share`` and ``pair``, with a name for the sentences they are of."""
+    for number, values, chances in (
+        (LANGUAGE, near.language, near.language_chance),
+        (FAMILY, near.family, near.family_chance),
+    ):
+        for x, v, c in zip(near.languages, values.tolist(), chances.tolist(), strict=True):
+            own = {"kind": f"share{where}", "language": x, "number": number}
+            yield own | {"value": v, "chance": c}
     # The nearest of a to b and of b to a are two questions about one pair.
     both = (near.retrieval + near.retrieval.T) / 2
     for i, a in enumerate(near.languages):
         for j, b in enumerate(near.languages[:i]):
             numbers = {"value": float(both[i, j]), "chance": float(near.retrieval_chance[i, j])}
-            own_ = {"language": b, "partner": a, "number": RETRIEVAL}
-            rows_.append({"kind": "pair", **place, **own_, **numbers})
-    return pl.DataFrame(rows_, schema=SCHEMA)
+            own = {"kind": f"pair{where}", "language": b, "partner": a, "number": RETRIEVAL}
+            yield own | numbers
 
 
 def _jobs(material: Material) -> int:

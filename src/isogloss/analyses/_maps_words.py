@@ -45,16 +45,23 @@ def middle(frame: pl.DataFrame) -> dict[str, str]:
 
 
 def claims(frame: pl.DataFrame) -> tuple[Claim, ...]:
-    """Speech against text at the middle tap, each language or pair with itself."""
+    """Speech against text at the middle tap, each language or pair with itself.
+
+    Chance depends on how many languages and sentences there are, so neighbours are counted among
+    those that both modalities have.
+    """
     taps = middle(frame)
     if len(taps) < len(MODALITIES):
         return ()
     out = []
     for name, statement, number, sign, unit in _CLAIMS:
         kinds = [
-            frame.filter(number=number, modality=m, tap=taps[m]).select(
-                "language", "partner", pl.col("value").alias(m)
-            )
+            frame.filter(
+                pl.col("kind").is_in(["share in both", "pair in both"]),
+                number=number,
+                modality=m,
+                tap=taps[m],
+            ).select("language", "partner", pl.col("value").alias(m))
             for m in MODALITIES
         ]
         both = kinds[0].join(kinds[1], on=["language", "partner"], nulls_equal=True)

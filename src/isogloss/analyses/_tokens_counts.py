@@ -11,6 +11,7 @@ from isogloss.errors import CorpusError, IsoglossError, ModelError
 from isogloss.events import task
 from isogloss.fragmentation import fragments, shared_tokens
 from isogloss.languages import language
+from isogloss.models import MODELS
 from isogloss.models.base import ModelSource
 from isogloss.settings import digest
 
@@ -103,7 +104,8 @@ def _texts(material: Material, languages: Sequence[str], corpus: str, split: str
 
 def _tokeniser_identity(material: Material, tokenizer: str | None) -> Any:
     if tokenizer is None:
-        return [material.model["checkpoint"], material.source().identity()]
+        version = MODELS.version(material.model["family"])
+        return [version, material.model["checkpoint"], material.source().identity()]
     from isogloss.models._text_tokens import fingerprint
 
     return _known(material, ["tokenizer", tokenizer], lambda: fingerprint(tokenizer))

@@ -116,11 +116,22 @@ def correlations(
                 options: dict[str, Any] = {"permutations": permutations, "seed": seed}
                 one = mantel_all(table.a, table.b, own, column, **options)[0]
                 yield _row(one, kind, "", variant, table.taps.row(place, named=True))
-        yield _between("fades", kind, share, whole[""][place], whole[""][-1])
+        fades = _between("fades", kind, share, whole[""][place], whole[""][-1])
+        if place == len(table.taps) - 1:
+            fades |= dict.fromkeys(("r", "low", "high", "p_value"), float("nan"))
+            fades["reason"] = "the tap that is looked at is the last one"
+        yield fades
         if "resource level" in whole:
-            yield _between(
-                "resource", kind, share, whole["resource level"][place], whole[""][place]
-            )
+            # Beside the partial correlation only one over the same pairs means something.
+            levelled = ~np.isnan(table.controls["resource level"]).any(axis=1)
+            plain = whole[""][place]
+            if not levelled.all():
+                column = np.where(levelled, scores[:, place], np.nan)[:, None]
+                plain = mantel_all(
+                    table.a, table.b, table.share(share), column,
+                    permutations=permutations, seed=seed,
+                )[0]  # fmt: skip
+            yield _between("resource", kind, share, whole["resource level"][place], plain)
 
 
 def _varies(control: Floats) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from isogloss.analyses._tokens_figures import SCORES
+from isogloss.analyses._tokens_table import INPUT
 from isogloss.analyses.base import Claim
 from isogloss.fragmentation import KINDS, SHARES
 
@@ -75,7 +76,8 @@ def _headline(frame: pl.DataFrame) -> Iterator[str]:
 
 
 def _word(row: dict[str, Any]) -> str:
-    if row["p_mantel"] > _LEVEL:
+    # A jackknife of few languages may disagree with the permutations; then nothing is said.
+    if row["p_mantel"] > _LEVEL or not row["low"] * row["high"] > 0:
         return "Languages that share more tokens are not shown to have more, or less, alike texts"
     return f"Languages that share more tokens have {'more' if row['r'] > 0 else 'less'} alike texts"
 
@@ -86,7 +88,8 @@ def _fragmented(frame: pl.DataFrame) -> Iterator[str]:
         return
     least, most = rows.row(0, named=True), rows.row(-1, named=True)
     small = sum(most[k] for k in KINDS)
-    of_one = "" if isnan(small) else f", {small:.0%} of them of one character or less"
+    single = "single characters, parts of one, or unknown"
+    of_one = "" if isnan(small) else f", where {100 * small:.0f} % of them are {single}"
     yield (
         f"The same sentences ({frame['source'][0]}) take from {least['tokens']:.1f} tokens in "
         f"{least['language']} to {most['tokens']:.1f} in {most['language']}{of_one}."
@@ -96,6 +99,7 @@ def _fragmented(frame: pl.DataFrame) -> Iterator[str]:
 def claims(frame: pl.DataFrame) -> tuple[Claim, ...]:
     """The relation, that it fades, and that it is stronger without resource level."""
     place = frame["place"][0]
+    first = place == INPUT
     made = []
     for scores in SCORES:
         row = _at(frame, scores, "")
@@ -108,10 +112,10 @@ def claims(frame: pl.DataFrame) -> tuple[Claim, ...]:
         )
         made.append(
             Claim(
-                "tokens",
-                "The more tokens two languages share, the more alike their texts are right after "
-                "the word embedding",
-                _SOURCE,
+                "tokens" if first else f"tokens at {place}",
+                "The more tokens two languages share, the more alike their texts are "
+                + ("right after the word embedding" if first else f"at tap {place}"),
+                _SOURCE if first else "",
                 scores,  # type: ignore[arg-type]
                 row["r"],
                 row["low"],
@@ -127,13 +131,14 @@ def claims(frame: pl.DataFrame) -> tuple[Claim, ...]:
         last = _last(frame, scores)
         made += _of_difference(
             frame, scores, "fades", "tokens fade",
-            "What shared tokens do to the likeness of texts fades over the layers", _SOURCE,
+            "Shared tokens go together with likeness less at the last tap than "
+            + ("right after the word embedding" if first else f"at tap {place}"), _SOURCE,
             f"r at {place} minus r at {last['tap']}" if last else "difference of r",
         )  # fmt: skip
         made += _of_difference(
             frame, scores, "resource", "tokens resource",
-            "Shared tokens go together with likeness more strongly once resource level is taken "
-            "out", "footnote 3", "r without resource level minus r",
+            "Shared tokens go together with likeness more once resource level is taken out",
+            "footnote 3", "r without resource level minus r",
         )  # fmt: skip
     return tuple(replace(claim, measure=frame["measure_used"][0]) for claim in made)
 

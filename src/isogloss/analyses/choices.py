@@ -221,17 +221,26 @@ def _untried(source: Settings) -> Iterator[dict[str, Any]]:
                 "here": value == mine,
                 "note": (info.description or "")
                 if value == mine
-                else f"run again with --model.{name.replace('_', '-')} {text} and another output",
+                else f"run again with {_option(name, value)} and another output",
             }
+
+
+def _option(name: str, value: Any) -> str:
+    """The option of the command line that sets a field of the model."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--model.{option}" if value else f"--model.no-{option}"
+    return f"--model.{option} {value}"
 
 
 def _findings(frame: pl.DataFrame) -> Iterator[str]:
     mine = frame.filter("here")
     own = mine.row(0, named=True)
     yield (
-        f"With the choices made here, similarity at the last tap is {shown(own[MODAL])} between "
-        f"speech and text, {shown(own[TEXT])} between the texts and {shown(own[SPEECH])} between "
-        f"the recordings of two languages; calibrated {shown(own[f'{MODAL} calibrated'])}, "
+        f"With the choices made here, on {own['n']} sentences, similarity at the last tap is "
+        f"{shown(own[MODAL])} between speech and text, {shown(own[TEXT])} between the texts and "
+        f"{shown(own[SPEECH])} between the recordings of two languages; calibrated "
+        f"{shown(own[f'{MODAL} calibrated'])}, "
         f"{shown(own[f'{TEXT} calibrated'])} and {shown(own[f'{SPEECH} calibrated'])}."
     )
     others = frame.filter(~pl.col("here"))

@@ -50,6 +50,7 @@ class Halves(Reading):
         """What changes in the intervals once sentences are taken as a sample too."""
         rows = []
         for claim, fixed in _pairs(frame):
+            width = fixed.high - fixed.low
             rows.append(
                 {
                     "measure": claim.measure,
@@ -60,7 +61,7 @@ class Halves(Reading):
                     "high": claim.high,
                     "low, these sentences": fixed.low,
                     "high, these sentences": fixed.high,
-                    "wider by": (claim.high - claim.low) / (fixed.high - fixed.low),
+                    "wider by": (claim.high - claim.low) / width if width else float("nan"),
                     "reason": claim.reason,
                 }
             )

@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from isogloss.analyses._maps_figure import charts
-from isogloss.analyses._maps_table import SCHEMA, Order, aligned, chosen, order, tap_rows
+from isogloss.analyses._maps_table import SCHEMA, Order, aligned, chosen, in_both, order, tap_rows
 from isogloss.analyses._maps_words import claims, findings, tables
 from isogloss.analyses.base import Claim, Material, Reading, Summary
 from isogloss.projection import Metric
-from isogloss.settings import setting
+from isogloss.settings import digest, setting
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Maps(Reading):
@@ -68,8 +68,9 @@ class Maps(Reading):
         Returns:
             Rows of kind ``step`` (which taps are shown together), ``sentence`` (its text), ``map``
             (how it was made), ``point`` (a sentence on a map), ``share`` (of the neighbours of a
-            language) and ``pair`` (retrieval between two languages). None with fewer than two
-            languages in every modality.
+            language) and ``pair`` (retrieval between two languages), and the last two once more
+            among what both modalities have (``share in both``, ``pair in both``). None with fewer
+            than two languages in every modality.
 
         Raises:
             MissingExtraError: openTSNE is not installed.
@@ -90,6 +91,7 @@ class Maps(Reading):
                 "tap": tap,
                 "content": {x: material.content(x, modality) for x in sorted(languages)},
                 "sentences": list(ids),
+                "both": digest(sorted(in_both(material.contents))),
                 "seed": material.study["seed"],
                 **self.model_dump(include={"perplexity", "metric", "neighbours"}),
             }

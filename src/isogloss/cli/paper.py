@@ -7,12 +7,12 @@ from cyclopts import Parameter
 
 from isogloss.cli.commands import do, keep_study
 from isogloss.cli.options import on_top_of
-from isogloss.experiment import values
+from isogloss.experiment import values, with_flores
 from isogloss.study import Study
 
 
-def _base(model: str, flores: Path | None = None, **_: Any) -> dict[str, Any]:
-    return values(model, flores=flores)
+def _base(model: str, **_: Any) -> dict[str, Any]:
+    return values(model)
 
 
 @on_top_of(_base)
@@ -40,8 +40,11 @@ def paper(
     30 languages of the paper, its layers, SVCCA at 90 % of the variance; Table 1, Figures 2 to 5,
     the correlation with shared tokens, and its findings, tested. FLEURS and the checkpoint come
     from the hub unless --corpus.path and --model.checkpoint name folders. Any other setting can be
-    given too.
+    given too; the defaults below are those of `isogloss run`, and --write shows what stands here in
+    their place.
     """
+    if flores is not None:
+        study = with_flores(study, flores)
     if study_file is not None:
         return keep_study(study, study_file)
     return do(study)

@@ -74,7 +74,10 @@ def _panels(frame: pl.DataFrame) -> Iterator[tuple[str, Panel]]:
                     colour=i,
                 )
             )
-        zero = Line("no effect", names, tuple(0.0 for _ in names), role="chance")
+        zeros = tuple(0.0 for _ in names)
+        # A line through one place would not show.
+        shape = Line if len(names) > 1 else Marks
+        zero = shape("no effect", names, zeros, role="chance")
         title = label[:1].upper() + label[1:] if len(label) > 1 and label[1] != " " else label
         yield label, Panel(title, axis, Axis(label), (*marks, zero))
 

@@ -38,8 +38,9 @@ def sentence(rows: Sequence[dict[str, Any]]) -> str:
             said = f"{who} {_SAYS[first['verdict']]} ({'; '.join(map(_named, ordered))})"
     else:
         parts = [f"{CALLED[r['scores']]} {_SAYS[r['verdict']]} ({_numbers(r)})" for r in ordered]
-        told = {v for v in verdicts if v != NOT_TESTABLE}
-        said = (" but " if len(told) > 1 else ", and ").join(_joined(parts, len(told) > 1))
+        differ = len(verdicts) > 1 and verdicts[-1] != verdicts[-2]
+        differ &= NOT_TESTABLE not in verdicts[-2:]
+        said = (" but " if differ else ", and ").join(_joined(parts, differ))
     study = {
         "yes": " The study says so of its model of this family.",
         "no": " The study says it does not hold for its model of this family.",

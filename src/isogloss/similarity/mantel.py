@@ -230,7 +230,7 @@ def _correlate(given: _Given, permutations: int, seed: int) -> list[Correlation]
             replace(
                 whole,
                 r=float(r),
-                p_ordinary=ordinary_p(float(r), pairs, q),
+                p_ordinary=ordinary_p(float(r), pairs, basis.shape[1] - 1),
                 p_mantel=(1 + int((np.abs(null) >= abs(r) - _SAME).sum())) / size,
                 p_greater=(1 + int((null >= r - _SAME).sum())) / size,
                 permutations=len(orders),
