@@ -36,7 +36,8 @@ def _headline(frame: pl.DataFrame) -> tuple[str, ...]:
 def _word(row: dict[str, Any]) -> str:
     if isnan(row["p_value"]):
         return "are set beside others without a test"
-    if row["p_value"] > _LEVEL:
+    # An interval that holds 0 beside a small p, as with few languages, says nothing.
+    if row["p_value"] > _LEVEL or row["low"] <= 0 <= row["high"]:
         return "are not shown to be more, or less, alike than others"
     return "are more alike than others" if row["effect"] > 0 else "are less alike than others"
 

@@ -76,8 +76,8 @@ def _headline(frame: pl.DataFrame) -> Iterator[str]:
 
 
 def _word(row: dict[str, Any]) -> str:
-    # A jackknife of few languages may disagree with the permutations; then nothing is said.
-    if row["p_mantel"] > _LEVEL or not row["low"] * row["high"] > 0:
+    # An interval that holds 0 beside a small p, as with few languages, says nothing.
+    if row["p_mantel"] > _LEVEL or row["low"] <= 0 <= row["high"]:
         return "Languages that share more tokens are not shown to have more, or less, alike texts"
     return f"Languages that share more tokens have {'more' if row['r'] > 0 else 'less'} alike texts"
 
