@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from isogloss.corpora.base import Recording, Utterance
+from isogloss.encode import encode
 from isogloss.errors import ItemError
-from isogloss.extract import encode
 from isogloss.languages import language
 from isogloss.models.base import Features, Tap, Tower
 
