@@ -9,10 +9,10 @@ from typing import Any
 
 from isogloss import confounds
 from isogloss.analyses.base import Contents
-from isogloss.companions import companions, own_clips
-from isogloss.corpora.base import Clip, Dropped, Modality, Selection, Utterance
-from isogloss.errors import CorpusError, ItemError, ModelError, StudyError, choices
+from isogloss.corpora.base import Clip, Modality, Selection, Utterance
+from isogloss.errors import CorpusError, ModelError, StudyError, choices
 from isogloss.events import Events, Silent, task
+from isogloss.identifying import Inputs, identify
 from isogloss.languages import languages
 from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
 from isogloss.selection import select
@@ -20,9 +20,6 @@ from isogloss.settings import digest
 from isogloss.spoken import spoken
 from isogloss.store import FORMAT, Store, Unit
 from isogloss.study import Study
-from isogloss.takes import arranged, explained
-
-MIN_SENTENCES = 3
 
 
 @dataclass(frozen=True)
@@ -63,15 +60,63 @@ class Plan:
         return 4 * unit.rows * sum(widths[t] for t in unit.taps)
 
 
-def plan(study: Study, events: Events | None = None) -> Plan:
-    """Work out the units of a study. Reads the corpus table and the model's configuration.
+@dataclass(frozen=True)
+class Draft:
+    """A study as far as it is known before its inputs are read."""
+
+    study: Study
+    selection: Selection
+    layout: Layout
+    taps: dict[Modality, tuple[Tap, ...]]
+    checkpoint: dict[str, str]
+    own: dict[tuple[str, Modality], dict[str, str]]
+    """What a language's encoder alone is made of."""
+
+    def unit(self, language: str, modality: Modality, inputs: Inputs) -> Unit:
+        """Name the unit of some inputs."""
+        names = tuple(t.name for t in self.taps[modality])
+        content = {**self.checkpoint, **self.own[language, modality]}
+        identity: dict[str, Any] = {
+            "format": FORMAT,
+            "model": {**self.study.model.identity(), "checkpoint": content},
+            "language": language,
+            "modality": modality,
+            "taps": names,
+            "content": inputs.content,
+        }
+        ids = tuple(dict.fromkeys(u.sentence for u in inputs.utterances))
+        further = len(inputs.utterances) - len(ids)
+        return Unit(language, modality, digest(identity), names, ids, further)
+
+    def plan(self, inputs: Mapping[tuple[str, Modality], Inputs]) -> Plan:
+        """Make the plan of the languages and modalities whose inputs were read."""
+        read = {key: i.utterances for key, i in inputs.items()}
+        items = {k: v for k, v in {**self.selection.items, **read}.items() if v}
+        dropped = (*self.selection.dropped, *(d for i in inputs.values() for d in i.dropped))
+        names = {m: {t.name for t in found} for m, found in self.taps.items()}
+        pairs = tuple(
+            p for p in self.layout.pairs if p.text in names["text"] and p.speech in names["speech"]
+        )
+        return Plan(
+            self.study,
+            replace(self.selection, items=items, dropped=dropped),
+            self.layout,
+            self.taps,
+            pairs,
+            tuple(self.unit(*key, i) for key, i in inputs.items() if i.utterances),
+            self.checkpoint,
+            {code: i.companions for (code, _), i in inputs.items() if i.companions},
+        )
+
+
+def draft(study: Study) -> Draft:
+    """Read the corpus table and the model's configuration, and choose what is used.
 
     Raises:
         CorpusError: The corpus cannot be read, or its languages share no sentences.
         ModelError: The checkpoint is none of its family, or lacks a tap.
         StudyError: A language is unknown.
     """
-    events = events or Silent()
     if study.interval == "utterances" and study.corpus.recordings < 2:
         raise StudyError(
             "interval: utterances needs several recordings of a sentence; set corpus.recordings "
@@ -102,28 +147,41 @@ def plan(study: Study, events: Events | None = None) -> Plan:
     own = {(code, m): study.model.fingerprint_of(m, code) for code, m in selection.items}
     chosen = (u for items in selection.items.values() for u in items)
     confounds.check(study.confounds, (), known=confounds.known(chosen))
-    selection, contents, beside = _identify(selection, study, events)
-    units = []
-    for (language, modality), items in selection.items.items():
-        names = tuple(t.name for t in taps[modality])
-        content = {**fingerprint, **own[language, modality]}
-        model = {**study.model.identity(), "checkpoint": content}
-        identity: dict[str, Any] = {
-            "format": FORMAT,
-            "model": model,
-            "language": language,
-            "modality": modality,
-            "taps": names,
-            "content": contents[language, modality],
-        }
-        ids = tuple(dict.fromkeys(u.sentence for u in items))
-        further = len(items) - len(ids)
-        units.append(Unit(language, modality, digest(identity), names, ids, further))
-    names_of = {m: {t.name for t in taps[m]} for m in taps}
-    pairs = tuple(
-        p for p in layout.pairs if p.text in names_of["text"] and p.speech in names_of["speech"]
-    )
-    planned = Plan(study, selection, layout, taps, pairs, tuple(units), fingerprint, beside)
+    return Draft(study, selection, layout, taps, fingerprint, own)
+
+
+def plan(study: Study, events: Events | None = None) -> Plan:
+    """Work out the units of a study. Reads the corpus table and the model's configuration.
+
+    Raises:
+        CorpusError: The corpus cannot be read, or its languages share no sentences.
+        ModelError: The checkpoint is none of its family, or lacks a tap.
+        StudyError: A language is unknown.
+    """
+    events = events or Silent()
+    drafted = draft(study)
+    items, corpus = drafted.selection.items, drafted.selection.corpus
+    inputs: dict[tuple[str, Modality], Inputs] = {}
+    total = sum(len(v) for v in items.values())
+    with (
+        task(events, "check inputs", total, "input"),
+        ThreadPoolExecutor(study.jobs or os.cpu_count()) as pool,
+    ):
+        for language, modality in items:
+            inputs[language, modality] = identify(
+                drafted.selection, language, modality, study, pool
+            )
+            count = len(items[language, modality])
+            events.advance("check inputs", count, f"{language} {modality}")
+    left = [key for key, found in inputs.items() if found.utterances]
+    if len(left) < 2:
+        dropped = [d for found in inputs.values() for d in found.dropped]
+        first = f"; the first: {dropped[0].reason}" if dropped else ""
+        raise CorpusError(
+            f"{corpus.name}: {' '.join(left[0]) if left else 'nothing'} is left to compare, of "
+            f"{len(items)} languages and modalities{first}. `isogloss corpus show` has all reasons"
+        )
+    planned = drafted.plan(inputs)
     if not any(True for a in study.analyses for _ in a.comparisons(_contents(planned))):
         raise CorpusError(
             f"{corpus.name}: the analyses have nothing to compare. They need two languages, or "
@@ -131,6 +189,19 @@ def plan(study: Study, events: Events | None = None) -> Plan:
             "(corpus.recordings)"
         )
     return planned
+
+
+def plan_unit(drafted: Draft, language: str, modality: Modality) -> Plan:
+    """The plan of a single unit, which reads its own inputs only.
+
+    Its unit is the one that the plan of the whole study has. It has none if the language and
+    modality are not in the corpus any more, or have too few inputs that can be read.
+    """
+    if (language, modality) not in drafted.selection.items:
+        return drafted.plan({})
+    with ThreadPoolExecutor(drafted.study.jobs or os.cpu_count()) as pool:
+        found = identify(drafted.selection, language, modality, drafted.study, pool)
+    return drafted.plan({(language, modality): found})
 
 
 def _contents(planned: Plan) -> Contents:
@@ -142,99 +213,3 @@ def _contents(planned: Plan) -> Contents:
             own[u.sentence] = (*own.get(u.sentence, ()), u.speaker)
     taps = {m: tuple((t.name, t.depth) for t in found) for m, found in planned.taps.items()}
     return Contents({k: tuple(v) for k, v in speakers.items()}, taps, planned.pairs, speakers)
-
-
-Identities = dict[tuple[str, Modality], list[list[str]]]
-
-
-def _identify(
-    selection: Selection, study: Study, events: Events
-) -> tuple[Selection, Identities, dict[str, dict[str, Clip]]]:
-    """Digest the content of every input; drop recordings that cannot be read or are there twice."""
-    contents: Identities = {}
-    items: dict[tuple[str, Modality], tuple[Utterance, ...]] = {}
-    beside: dict[str, dict[str, Clip]] = {}
-    dropped: list[Dropped] = []
-    rule = study.model.companion()
-    total = sum(len(v) for v in selection.items.values())
-    with (
-        task(events, "check inputs", total, "input"),
-        ThreadPoolExecutor(study.jobs or os.cpu_count()) as pool,
-    ):
-        for key, utterances in selection.items.items():
-            language, modality = key
-            with_text: dict[str, str | ItemError] | None = None
-            if modality == "text" and rule != "none":
-                clips = own_clips(selection.items, language)
-                digests = dict(zip(clips, pool.map(_clip, clips.values()), strict=True))
-                readable = {s: c for s, c in clips.items() if isinstance(digests[s], str)}
-                chosen = companions(selection.items, language, rule, readable, study.seed)
-                with_text = {s: digests[s] for s in clips if isinstance(digests[s], ItemError)}
-                with_text |= dict(zip(chosen, pool.map(_clip, chosen.values()), strict=True))
-                beside[language] = chosen
-            found = list(pool.map(lambda u, m=modality, w=with_text: _content(u, m, w), utterances))
-            ids = [u.sentence for u in utterances]
-            good, bad = _usable(ids, found)
-            for i, reason in explained(bad, ids).items():
-                dropped.append(Dropped(language, ids[i], modality, reason, utterances[i].origin))
-            firsts = {ids[i]: utterances[i] for i in reversed(good)}
-            if len(firsts) >= MIN_SENTENCES:
-                contents[key] = [[ids[i], str(found[i])] for i in good]
-                items[key] = tuple(utterances[i] for i in good)
-            else:
-                few = f"{len(firsts)} usable sentences are too few, {MIN_SENTENCES} are needed"
-                dropped += [
-                    Dropped(language, s, modality, few, firsts[s].origin)
-                    for s in dict.fromkeys(ids)
-                    if s in firsts
-                ]
-            events.advance("check inputs", len(utterances), f"{language} {modality}")
-    if len(items) < 2:
-        first = f"; the first: {dropped[0].reason}" if dropped else ""
-        left = " ".join(next(iter(items))) if items else "nothing"
-        raise CorpusError(
-            f"{selection.corpus.name}: {left} is left to compare, of {len(selection.items)} "
-            f"languages and modalities{first}. `isogloss corpus show` has all reasons"
-        )
-    selection = replace(selection, items=items, dropped=(*selection.dropped, *dropped))
-    return selection, contents, beside
-
-
-def _usable(ids: list[str], contents: list[str | ItemError]) -> tuple[list[int], dict[int, str]]:
-    """Rows that can be used, in their new order, and why the others cannot."""
-    good: list[int] = []
-    bad: dict[int, str] = {}
-    seen: set[tuple[str, str]] = set()
-    for i, (sentence, content) in enumerate(zip(ids, contents, strict=True)):
-        if isinstance(content, ItemError):
-            bad[i] = str(content)
-        elif (sentence, content) in seen:
-            # Copies of one file would make recordings seem to agree perfectly.
-            bad[i] = "its content is that of another recording of the sentence"
-        else:
-            seen.add((sentence, content))
-            good.append(i)
-    return arranged(ids, good), bad
-
-
-def _content(
-    utterance: Utterance, modality: Modality, beside: Mapping[str, str | ItemError] | None
-) -> str | ItemError:
-    if modality == "speech":
-        return _clip(utterance.clip) if utterance.clip else ""
-    if beside is None:
-        return utterance.text or ""
-    heard = beside.get(utterance.sentence)
-    if heard is None:
-        return ItemError(
-            "there is no recording to go with the text, and this model is given both; add speech "
-            "to corpus.modalities, or set the model's `input` to separate"
-        )
-    return heard if isinstance(heard, ItemError) else f"{utterance.text or ''}\0{heard}"
-
-
-def _clip(clip: Clip) -> str | ItemError:
-    try:
-        return clip.identity()
-    except ItemError as error:
-        return error

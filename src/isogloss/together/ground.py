@@ -8,7 +8,7 @@ from isogloss.analyses.base import Contents
 from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.errors import IsoglossError, choices
 from isogloss.languages import SETS, language, resolve
-from isogloss.planning import MIN_SENTENCES
+from isogloss.identifying import MIN_SENTENCES
 from isogloss.together.models import Model, Units
 
 COMMON = "paper-common"
