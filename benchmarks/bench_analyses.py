@@ -189,12 +189,14 @@ def languages(count=30):
 
 def case(store, folder, analyses, settings, *, taps=None, jobs=2):
     """Make a run of another study from the activations of one, and analyse it in a process."""
+    from isogloss import sealing
+
     folder.mkdir(parents=True)
     (folder / "activations").symlink_to(store / "activations")
     for path in store.glob("*.*"):
         if path.is_file() and path.name != "run.json":
             shutil.copy(path, folder)
-    values = json.loads((store / "run.json").read_text())
+    values = sealing.read(store / "run.json")
     values["study"] |= {"analyses": analyses, "jobs": jobs, "output": str(folder), **settings}
     if taps:
         names = [name for name, _ in values["taps"]["text"]]
@@ -205,7 +207,7 @@ def case(store, folder, analyses, settings, *, taps=None, jobs=2):
         values["taps"] = {
             m: [t for t in found if t[0] in kept] for m, found in values["taps"].items()
         }
-    (folder / "run.json").write_text(json.dumps(values))
+    sealing.write(folder / "run.json", values)
     code = [sys.executable, str(Path(__file__)), str(folder)]
     done = subprocess.run(code, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])

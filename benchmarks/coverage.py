@@ -11,7 +11,6 @@ with factor i of the other: by 0, .3, .7 or .95, or by .95 in the first ten fact
 import argparse
 import os
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -21,7 +20,7 @@ for _name in ("OMP", "OPENBLAS", "MKL"):
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np  # noqa: E402
-from harness import Table  # noqa: E402
+from harness import Table, show  # noqa: E402
 from scipy import stats  # noqa: E402
 
 from isogloss.similarity import MEASURES  # noqa: E402
@@ -234,14 +233,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
     options = parser.parse_args()
-    start, pages = time.perf_counter(), []
     with ProcessPoolExecutor(options.jobs) as pool:
-        for table in tables(options.only, options.studies, pool):
-            print(table.plain(), flush=True)
-            pages.append(table.markdown())
-    print(f"[{time.perf_counter() - start:.0f} s]")
-    if options.markdown:
-        options.markdown.write_text("\n".join(pages), encoding="utf-8")
+        show(tables(options.only, options.studies, pool), options.markdown)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Time contestants in alternating order, and print tables."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +36,17 @@ class Table:
         ]
         lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
         return "\n".join([self.title, *lines, *(f"  {n}" for n in self.notes), ""])
+
+
+def show(tables: Iterable[Table], markdown: Path | None = None) -> None:
+    """Print tables as they come, and write them to a file too if one is given."""
+    start, pages = time.perf_counter(), []
+    for table in tables:
+        print(table.plain(), flush=True)
+        pages.append(table.markdown())
+    print(f"[{time.perf_counter() - start:.0f} s]")
+    if markdown:
+        markdown.write_text("\n".join(pages), encoding="utf-8")
 
 
 def alternate(

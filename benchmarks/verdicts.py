@@ -12,7 +12,6 @@ activations and scores them by SVCCA. ``--studies`` is their number.
 import argparse
 import os
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np  # noqa: E402
 from harness import Table as Printed  # noqa: E402
+from harness import show  # noqa: E402
 
 from isogloss.analyses import _claims_gaps, _claims_lingual, _claims_modal  # noqa: E402
 from isogloss.analyses._claims import Column, Table  # noqa: E402
@@ -335,15 +335,7 @@ def main():
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
     options = parser.parse_args()
-    start, pages = time.perf_counter(), []
-    for name, make in made.items():
-        if name in options.only:
-            table = make(options.studies)
-            print(table.plain(), flush=True)
-            pages.append(table.markdown())
-    print(f"[{time.perf_counter() - start:.0f} s]")
-    if options.markdown:
-        options.markdown.write_text("\n".join(pages), encoding="utf-8")
+    show((made[name](options.studies) for name in made if name in options.only), options.markdown)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from isogloss.analyses import ANALYSES
 from isogloss.cli import app
 from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
+from isogloss.executors import EXECUTORS
 from isogloss.models import MODELS
 from isogloss.registry import Registry
 from isogloss.results import MEANING, MEANS, SCHEMA
@@ -41,6 +42,12 @@ def page() -> str:
             "Analyses",
             ANALYSES,
             "Written like measures, such as `cross_modal(pairs=all)`.",
+        ),
+        (
+            "Executors",
+            EXECUTORS,
+            "`executor: processes`, or a section in which `kind` names one and its settings stand "
+            "beside it; see [executors.md](executors.md).",
         ),
     ):
         parts.append(f"## {title}\n\n{intro}\n")
@@ -81,6 +88,8 @@ def _part(registry: Registry[Any], name: str) -> str:
         about = _measure(part.info)
     elif hasattr(part.info, "licence"):
         about = f"{part.info.title}. Licence: {part.info.licence}"
+    elif hasattr(part.info, "needs"):
+        about = f"Work runs in {part.info.title}. Needs: {part.info.needs}."
     return f"### `{name}`\n\n{about}\n\n{_table(part, tuple(KINDS.values()))}"
 
 

@@ -56,7 +56,7 @@ def make_run(
     rng = np.random.default_rng(seed)
     counts = sentences if isinstance(sentences, dict) else dict.fromkeys(languages, sentences)
     meaning = rng.normal(size=(max(counts.values()), width))
-    units, arrays = [], {}
+    arrays = {}
     # Streams of their own, so that what the views hold does not depend on what is beside them.
     more, known = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
     texts = known.integers(20, 200, size=(len(languages), len(meaning)))
@@ -66,7 +66,6 @@ def make_run(
         takes = recordings if modality == "speech" else 1
         name = digest([language, modality, seed, takes])
         unit = Unit(language, modality, name, taps, ids, (takes - 1) * len(ids))
-        units.append(unit)
         arrays[unit] = {}
         for tap in taps:
             signal = np.sqrt(SHARED[tap]) * meaning[: len(ids)] @ _rotation(rng, width)
@@ -74,45 +73,78 @@ def make_run(
             noise += [more.normal(size=(len(ids), width)) for _ in range(takes - 1)]
             rows = [signal + np.sqrt(1 - SHARED[tap]) * n for n in noise]
             arrays[unit][tap] = np.concatenate(rows).astype(np.float32)
-    run = Run(
-        folder=folder,
-        study=study.model_dump(mode="json"),
-        model={
-            "title": "planted", "family": "seamless", "licence": "none",
-            "checkpoint": {"weights": "0" * 64}, "untrained": True, "notes": ["A choice."],
-        },
-        corpus={
-            "name": "planted", "licence": "none", "description": "Made for tests.",
-            "synthetic_speech": True, "notes": [],
-        },
-        units=tuple(units),
+    covariates, speakers = {}, {}
+    for unit in arrays:
+        if (unit.language, unit.modality) in missing:
+            continue
+        count = len(unit.sentences)
+        takes = np.repeat(np.arange(unit.rows // count), count)
+        characters = np.resize(texts[languages.index(unit.language), :count], unit.rows)
+        pace = known.normal(1, 0.2, size=unit.rows) if unit.modality == "speech" else 1
+        measured = "seconds" if unit.modality == "speech" else "tokens"
+        covariates[unit] = {
+            "characters": characters.tolist(),
+            measured: (np.ceil(characters / 4) * pace).tolist(),
+            "gender": ["fmf"[(i % count + t) % 3] for i, t in enumerate(takes)],
+        }
+        speakers[unit] = [f"{unit.language}{(i % count + t) % 3}" for i, t in enumerate(takes)]
+    return write_run(
+        study,
+        arrays,
+        covariates,
+        speakers,
         taps=TAPS,
         pairs=PAIRS,
         dropped=(Dropped("eng", "99", "speech", "eng.wav is empty", "m.jsonl row 3"),),
+        model_notes=["A choice."],
+    )
+
+
+def write_run(
+    study, arrays, covariates, speakers=None, *, taps, pairs, dropped=(), model_notes=(), **corpus
+):
+    """Write a run of an untrained model on synthetic speech, as extraction leaves it.
+
+    Args:
+        study: Its study.
+        arrays: Unit -> its activations.
+        covariates: Unit -> its covariates; units without are planned but not there.
+        speakers: Unit -> the speaker of each row.
+        taps: Modality -> names and depths.
+        pairs: Pairs of taps.
+        dropped: What the corpus left out.
+        model_notes: Notes on the model.
+        corpus: More of what is said about the corpus.
+    """
+    run = Run(
+        folder=study.output,
+        study=study.model_dump(mode="json"),
+        model={
+            "title": "planted", "family": "seamless", "licence": "none",
+            "checkpoint": {"weights": "0" * 64}, "untrained": True, "notes": list(model_notes),
+        },
+        corpus={
+            "name": "planted", "licence": "none", "description": "Made for tests.",
+            "synthetic_speech": True, "notes": [], **corpus,
+        },
+        units=tuple(arrays),
+        taps=taps,
+        pairs=pairs,
+        dropped=dropped,
         environment={"python": "3"},
         made="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     store = run.store()
     store.claim(study.identity())
-    for unit in units:
-        if (unit.language, unit.modality) in missing:
-            continue
+    for unit, known in covariates.items():
         count = len(unit.sentences)
-        takes = np.repeat(np.arange(unit.rows // count), count).tolist()
-        characters = np.resize(texts[languages.index(unit.language), :count], unit.rows)
-        pace = known.normal(1, 0.2, size=unit.rows) if unit.modality == "speech" else 1
-        measured = "seconds" if unit.modality == "speech" else "tokens"
         record = {
             "sentences": [unit.sentences[i % count] for i in range(unit.rows)],
-            "takes": takes,
+            "takes": [i // count for i in range(unit.rows)],
             "planned": list(range(unit.rows)),
             "lengths": [10] * unit.rows,
-            "speakers": [f"{unit.language}{(i % count + t) % 3}" for i, t in enumerate(takes)],
-            "covariates": {
-                "characters": characters.tolist(),
-                measured: (np.ceil(characters / 4) * pace).tolist(),
-                "gender": ["fmf"[(i % count + t) % 3] for i, t in enumerate(takes)],
-            },
+            "speakers": speakers[unit] if speakers else [None] * unit.rows,
+            "covariates": known,
             "failed": [],
             "notes": {},
             "device": "cpu",

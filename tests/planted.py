@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from builders import write_run
 from isogloss.models.base import TapPair
-from isogloss.runs import Run
 from isogloss.settings import digest
 from isogloss.store import Unit
 from isogloss.study import Study
@@ -59,13 +59,12 @@ def plant(folder, plan, *, languages=LANGUAGES, sentences=80, width=14, seed=0, 
     # The adaptor changes speech alone, so that text keeps its meaning.
     meaning["len"] = meaning[ENCODER[-1]]
     ids = tuple(f"{i:03}" for i in range(sentences))
-    units, arrays = [], {}
+    arrays = {}
     for language in languages:
         own = {tap: rng.normal(size=(sentences, width)) for tap in taps["speech"]}
         own["len"] = own[ENCODER[-1]]
         for modality in ("text", "speech"):
             unit = Unit(language, modality, digest([language, modality, seed]), taps[modality], ids)
-            units.append(unit)
             arrays[unit] = {}
             for tap in taps[modality]:
                 shared, more = plan.share(modality, language, tap), plan.own.get(tap, 0.0)
@@ -77,44 +76,19 @@ def plant(folder, plan, *, languages=LANGUAGES, sentences=80, width=14, seed=0, 
                 mixed[:, :1] += 4 * long
                 turn = np.linalg.qr(rng.normal(size=(width, width)))[0]
                 arrays[unit][tap] = (mixed * falling**-decay @ turn).astype(np.float32)
-    run = Run(
-        folder=folder,
-        study=study.model_dump(mode="json"),
-        model={
-            "title": "planted", "family": "seamless", "licence": "none",
-            "checkpoint": {"weights": "0" * 64}, "untrained": True, "notes": [],
-        },
-        corpus={
-            "name": "planted", "licence": "none", "description": "Made for tests.",
-            "synthetic_speech": True, "notes": [], "counts": {},
-        },
-        units=tuple(units),
+    covariates = {}
+    for unit in arrays:
+        characters = lengths[languages.index(unit.language)].tolist()
+        measured = "seconds" if unit.modality == "speech" else "tokens"
+        covariates[unit] = {"characters": characters, measured: [float(c) for c in characters]}
+    return write_run(
+        study,
+        arrays,
+        covariates,
         taps={m: tuple((t, DEPTHS[t]) for t in found) for m, found in taps.items()},
         pairs=(
             *(TapPair(t, t, t, DEPTHS[t]) for t in ENCODER),
             TapPair("len", ENCODER[-1], "len", 1.0),
         ),
-        dropped=(),
-        environment={"python": "3"},
-        made="2026-01-01T00:00:00+00:00",
-    )  # fmt: skip
-    store = run.store()
-    store.claim(study.identity())
-    for unit in units:
-        characters = lengths[languages.index(unit.language)].tolist()
-        measured = "seconds" if unit.modality == "speech" else "tokens"
-        record = {
-            "sentences": list(ids),
-            "takes": [0] * sentences,
-            "planned": list(range(sentences)),
-            "lengths": [10] * sentences,
-            "speakers": [None] * sentences,
-            "covariates": {"characters": characters, measured: [float(c) for c in characters]},
-            "failed": [],
-            "notes": {},
-            "device": "cpu",
-            "seconds": 1.0,
-        }
-        store.put(unit, arrays[unit], record)
-    run.write()
-    return run
+        counts={},
+    )

@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import numpy as np
@@ -6,7 +5,7 @@ import polars as pl
 import pytest
 
 from builders import PAIRS, SHARED, TAPS, make_run
-from isogloss import specs
+from isogloss import sealing, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses._curves import subsets
 from isogloss.analyses._gap_table import by_language
@@ -205,9 +204,9 @@ def test_finished_chunks_are_not_computed_again(run, tmp_path):
 def test_a_changed_option_replaces_its_chunks_and_tables(run, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(run.folder, folder)
-    values = json.loads((folder / "run.json").read_text())
+    values = sealing.read(folder / "run.json")
     values["study"] |= {"measures": ["svcca(rule=linear)"], "analyses": ["gaps"]}
-    (folder / "run.json").write_text(json.dumps(values))
+    sealing.write(folder / "run.json", values)
     told = []
 
     class Notes(Silent):
@@ -321,16 +320,16 @@ def test_a_renamed_language_is_compared_under_its_new_name(tmp_path):
     """The speech of a language under a wrong code has the same activations as under the right."""
     made = make_run(tmp_path / "out", languages=("deu", "eng", "ind"))
     analyse(made.folder)
-    values = json.loads((made.folder / "run.json").read_text())
+    values = sealing.read(made.folder / "run.json")
     for unit in values["units"]:
         if unit["language"] == "ind":
             old = make_name(unit)
             unit["language"], unit["digest"] = "tur", unit["digest"][::-1]
             folder = made.folder / "activations"
-            record = json.loads((folder / f"{old}.json").read_text())
+            record = sealing.read(folder / f"{old}.json")
             record |= {"language": "tur", "digest": unit["digest"]}
-            (folder / f"{make_name(unit)}.json").write_text(json.dumps(record))
-    (made.folder / "run.json").write_text(json.dumps(values))
+            sealing.write(folder / f"{make_name(unit)}.json", record)
+    sealing.write(made.folder / "run.json", values)
     tables, _ = analyse(made.folder)
     for frame in tables.values():
         assert {*frame["language_a"], *frame["language_b"]} == {"deu", "eng", "tur"}

@@ -1,11 +1,10 @@
 """A joint run beside its control: what the texts took from the speech before them."""
 
-import json
-
 import polars as pl
 import pytest
 
 from builders import make_run
+from isogloss import sealing
 from isogloss.api import analyse, load_results, write_report
 from isogloss.control import keep, kept
 from isogloss.control.figure import CONTROL, OWN, charts, findings
@@ -16,9 +15,9 @@ from isogloss.runs import Run
 
 def described(folder, companion, **model):
     path = folder / "run.json"
-    values = json.loads(path.read_text())
+    values = sealing.read(path)
     values["model"] |= {"companion": companion, **model}
-    path.write_text(json.dumps(values))
+    sealing.write(path, values)
     return Run.read(folder)
 
 
@@ -104,10 +103,10 @@ def test_a_control_differs_in_its_input_alone(tmp_path, change, message):
         tmp_path / "b", **({"sentences": change["sentences"]} if "sentences" in change else {})
     )
     path = tmp_path / "b" / "run.json"
-    values = json.loads(path.read_text())
+    values = sealing.read(path)
     values["study"]["model"] |= change.get("model", {})
     values["study"]["seed"] = change.get("seed", values["study"]["seed"])
-    path.write_text(json.dumps(values))
+    sealing.write(path, values)
     one, other = described(tmp_path / "a", "same"), described(tmp_path / "b", "other")
     with pytest.raises(IsoglossError, match=message):
         keep(one, other.folder)

@@ -4,13 +4,12 @@ import polars as pl
 import pytest
 
 from builders import make_run
-from isogloss import atomic, specs
+from isogloss import sealing, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.counts import PUBLISHED
 from isogloss.api import analyse
 from isogloss.languages import languages, resolve
 from isogloss.runs import Run
-from isogloss.store import read_json
 
 PAPER = tuple(resolve(["paper-sonar"]))
 
@@ -18,12 +17,12 @@ PAPER = tuple(resolve(["paper-sonar"]))
 def as_fleurs(folder, counts, split="test"):
     """Say of a planted run that it was made of FLEURS with so many utterances and sentences."""
     path = folder / "run.json"
-    values = read_json(path)
+    values = sealing.read(path)
     values["study"]["corpus"] = {"source": "fleurs", "split": split}
     values["corpus"]["counts"] = {
         code: {"utterances": a, "sentences": b} for code, (a, b) in counts.items()
     }
-    atomic.write_json(path, values)
+    sealing.write(path, values)
     assert Run.read(folder).corpus["counts"]
 
 

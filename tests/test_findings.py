@@ -22,6 +22,7 @@ from isogloss.errors import IsoglossError
 from isogloss.findings import statistics
 from isogloss.findings.statistics import Estimate, Halves
 from isogloss.findings.words import number, probability, sentence
+from isogloss.similarity.over_languages import languages
 
 NAMES = [f"l{i:02}" for i in range(12)]
 MEASURE = "svcca(share=0.9, rule=squared, mean=all, epsilon=1e-10, zscore=false)"
@@ -61,6 +62,20 @@ def test_pairs_that_share_languages_are_not_independent():
     few = [k for k, p in enumerate(pairs) if max(p) < 7]
     fewer = [[column[k] for k in few] for column in (values, first, second)]
     assert "it takes 8 languages in pairs, there are 7" in statistics.mean(*fewer).reason
+
+
+def test_the_p_value_of_a_mean_over_pairs_belongs_to_its_interval():
+    rng = np.random.default_rng(4)
+    names = [f"l{i}" for i in range(9)]
+    a, b = zip(*[(x, y) for i, x in enumerate(names) for y in names[i + 1 :]], strict=True)
+    for _ in range(40):
+        effect = dict(zip(names, rng.normal(size=9), strict=True))
+        noise = rng.choice([0.1, 3.0]) * rng.normal(size=36)
+        values = [0.8 + effect[x] + effect[y] for x, y in zip(a, b, strict=True)] + noise
+        found = statistics.mean(values, a, b)
+        assert (found.p_value < 0.05) == (found.low > 0 or found.high < 0)
+        interval = languages(a, b, values)
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-6)
 
 
 def test_a_trend_of_two_levels_is_welchs_with_the_p_value_of_permutations():

@@ -1,6 +1,5 @@
 """The paper's experiment by one command, on FLEURS trees made here, for all three models."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 
 import isogloss
 from fleurs_tree import make_tree
-from isogloss import experiment
+from isogloss import experiment, sealing
 from isogloss.analyses.cross_lingual import CrossLingual
 from isogloss.analyses.cross_modal import CrossModal
 from isogloss.api import analyse, load_results
@@ -318,9 +317,9 @@ def shuffle(folder, modality, seed=0):
         if unit.modality != modality:
             continue
         path = folder / "activations" / f"{unit.name}.json"
-        record = json.loads(path.read_text())
+        record = sealing.read(path)
         ids = list(dict.fromkeys(record["sentences"]))
         other = dict(zip(ids, rng.permutation(ids).tolist(), strict=True))
         record["sentences"] = [other[s] for s in record["sentences"]]
-        path.write_text(json.dumps(record))
+        sealing.write(path, record)
     assert Store(folder).record(run.units[0])

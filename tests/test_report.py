@@ -612,16 +612,16 @@ def test_values_of_a_figure_can_be_read_and_saved(parsed):
 
 
 def test_csv_cells_are_no_formulas():
-    frame = pl.DataFrame({"text": ["=1+1", "@x", "plain", None], "number": [-1.5, NAN, 2.0, None]})
+    frame = pl.DataFrame({"text": ["=1+1", "@x", 'a;"=1', None], "number": [-1.5, NAN, 2.0, None]})
     assert safe_csv(frame).decode().splitlines() == [
-        "text,number",
-        "'=1+1,-1.5",
-        "'@x,NaN",
-        "plain,2.0",
+        '"text","number"',
+        '"\'=1+1",-1.5',
+        '"\'@x",NaN',
+        '"a;""=1",2.0',
         ",",
     ]
     table = Table("t", (Column("=a"), Column("b", "number")), (("-x", -1), ("+y", NAN)))
-    assert tables.table_csv(table) == b"'=a,b\n'-x,-1\n'+y,\n"
+    assert tables.table_csv(table).decode() == '"\'=a","b"\n"\'-x",-1\n"\'+y",\n'
 
 
 def test_a_row_of_the_wrong_length_is_refused():

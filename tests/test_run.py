@@ -81,7 +81,7 @@ def test_the_report_says_what_the_model_and_the_speech_are(done):
 def test_a_second_run_makes_nothing_and_changes_nothing(done):
     study, outcome = done
     before = activations(study.output)
-    parts = {p: p.stat().st_mtime_ns for p in study.output.rglob("*.parquet")}
+    parts = {p: p.stat().st_mtime_ns for p in study.output.rglob("*.part")}
     again = isogloss.run(study)
     assert again.made == 0
     assert activations(study.output) == before
@@ -152,7 +152,7 @@ MOMENTS = {
     "run.json": 1,
     "activations/*.json": 1,
     "activations/*.safetensors": 4,
-    "results/parts/*.parquet": 5,
+    "results/parts/*.part": 5,
     "figures/*.pdf": 1,
 }
 

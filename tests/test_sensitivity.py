@@ -1,10 +1,10 @@
-import json
 import shutil
 
 import polars as pl
 import pytest
 
 from builders import make_run
+from isogloss import sealing
 from isogloss.analyses._gap_table import KINDS
 from isogloss.api import analyse, write_report
 from isogloss.charts import Line, check
@@ -149,13 +149,13 @@ def varied(made, tmp_path):
 
 
 def change(path, **values):
-    found = json.loads(path.read_text())
+    found = sealing.read(path)
     for key, value in values.items():
         if isinstance(value, dict):
             found[key] |= value
         else:
             found[key] = value
-    path.write_text(json.dumps(found))
+    sealing.write(path, found)
 
 
 def test_a_table_holds_until_the_run_is_another(varied):

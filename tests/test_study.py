@@ -87,7 +87,7 @@ def test_the_file_is_named(tmp_path):
         ("a: [1", "not valid YAML"),
         ("no: 3", "the key False is not text"),
         ("", "holds no settings"),
-        ("!!python/object/apply:os.system [ls]", "not valid YAML"),
+        ("!!python/object/apply:os.system [ls]", "line 1: the tag !!python/object/apply:os.system"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
     ],
 )

@@ -28,6 +28,7 @@ from isogloss.settings import setting
 from isogloss.store import Store
 from isogloss.study import Study
 from isogloss.takes import RowIndex, arranged, numbers
+from isogloss.verifying import verify
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -244,7 +245,7 @@ def test_what_the_corpus_says_of_rows_is_brought_up_to_date_without_extraction(t
         k: v for k, v in old.items() if k != "covariates"
     }
     assert {p.name: p.stat().st_mtime_ns for p in store.folder.glob("*.safetensors")} == files
-    assert list(again.verify()) == []
+    assert list(verify(again.root)) == []
 
 
 IDS = st.lists(st.sampled_from("abcd"), max_size=12)

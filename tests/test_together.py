@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from builders import make_run
-from isogloss import api
+from isogloss import api, sealing
 from isogloss.cli import call
 from isogloss.errors import IsoglossError, StudyError
 from isogloss.results import MEANS, SCHEMA
@@ -34,10 +34,10 @@ def run_of(folder, title, languages=LANGUAGES, texts=None, name=None, drop=(), *
     """A run with results, of a model that is called something."""
     made = make_run(folder, languages=languages, **{**QUICK, **values})
     path = folder / "run.json"
-    text = path.read_text(encoding="utf-8").replace('"title": "planted"', f'"title": "{title}"')
-    if name:
-        text = text.replace('"name": "planted"', f'"name": "{name}"')
-    path.write_text(text, encoding="utf-8")
+    values = sealing.read(path)
+    values["model"]["title"] = title
+    values["corpus"]["name"] = name or values["corpus"]["name"]
+    sealing.write(path, values)
     ids = {(u.language, s) for u in made.units for s in u.sentences}
     made.keep_texts({key: " ".join(key) for key in ids} | (texts or {}))
     api.analyse(folder)
@@ -111,7 +111,7 @@ def test_tables_have_their_columns_and_are_on_disk(pair):
     for name, frame in done.results.items():
         assert frame.columns == ["model", *SCHEMA]
         assert pl.read_parquet(done.folder / "results" / f"{name}.parquet").equals(frame)
-        assert (done.folder / "results" / f"{name}.csv").read_text().startswith("model,")
+        assert (done.folder / "results" / f"{name}.csv").read_text().startswith('"model",')
     for frame in done.means.values():
         assert frame.columns == ["model", *MEANS]
     assert done.differences.columns == list(DIFFERENCES)
@@ -143,7 +143,9 @@ def test_a_model_with_more_in_common_has_the_smaller_gap_and_noise_has_no_winner
     shutil.copytree(a, b)
     make_alike(b)
     path = b / "run.json"
-    path.write_text(path.read_text().replace('"title": "weak"', '"title": "strong"'))
+    values = sealing.read(path)
+    values["model"]["title"] = "strong"
+    sealing.write(path, values)
     done = together([a, b, c], tmp_path / "out")
     modal = done.differences.filter(kind="cross-modal")
     by = {(r["model_a"], r["model_b"]): r for r in modal.iter_rows(named=True)}
@@ -298,15 +300,13 @@ def test_fewer_than_three_sentences_in_common_are_refused(tmp_path):
 
 def renamed(folder, keep):
     """Give all but the first few sentences of a run other ids."""
-    import json
-
     names = {str(i): f"x{i}" for i in range(keep, 12)}
     for path in (*(folder / "activations").glob("*.json"), folder / "run.json"):
-        record = json.loads(path.read_text())
+        record = sealing.read(path)
         for part in (record, *record.get("units", ())):
             if "sentences" in part:
                 part["sentences"] = [names.get(s, s) for s in part["sentences"]]
-        path.write_text(json.dumps(record))
+        sealing.write(path, record)
 
 
 def test_the_output_must_be_a_folder_of_its_own(pair, tmp_path):

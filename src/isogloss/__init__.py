@@ -17,10 +17,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from isogloss.api import (
         Outcome,
+        Progress,
         UnitStatus,
+        finish,
         load_findings,
         load_results,
         plan,
+        progress,
         run,
         status,
         verify,
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Outcome": "api",
+    "Progress": "api",
+    "finish": "api",
+    "progress": "api",
     "UnitStatus": "api",
     "plan": "api",
     "load_findings": "api",
@@ -54,14 +60,17 @@ _WHERE = {
 __all__ = [
     "IsoglossError",
     "Outcome",
+    "Progress",
     "Run",
     "Study",
     "UnitStatus",
     "demo_study",
+    "finish",
     "load_findings",
     "load_results",
     "paper",
     "plan",
+    "progress",
     "run",
     "status",
     "svcca",

@@ -1,15 +1,19 @@
 """From activations to tables: score, read, and test what the study claims."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from isogloss import specs
-from isogloss.analyses.base import Reading
+from isogloss.analyses.base import Comparison, Reading
+from isogloss.chunks import Chunks
 from isogloss.compare import compare, prune
 from isogloss.errors import IsoglossError, choices
 from isogloss.events import Events, Silent
 from isogloss.findings import gather
+from isogloss.interrupts import Interrupted, Stop
+from isogloss.leases import Leases
 from isogloss.readings import Reader
 from isogloss.results import read, write
 from isogloss.runs import Run
@@ -20,48 +24,101 @@ FINDINGS = "findings"
 """Name of the table of claims and verdicts, beside those of the analyses."""
 
 
+class Asked:
+    """What a run wants compared, of what is there.
+
+    Args:
+        described: The run.
+        threads: For each comparison in turn; the study's number if 0.
+    """
+
+    def __init__(self, described: Run, threads: int = 0) -> None:
+        self.store = described.store()
+        self.analyses = described.analyses()
+        self.measures = [specs.parse(MEASURES, line) for line in described.study["measures"]]
+        self.units = described.committed(self.store)
+        self.contents = described.contents(self.store)
+        jobs = {"jobs": threads} if threads else {}
+        self.options = Options.of(described.study, **jobs)
+
+    def comparisons(self) -> Iterator[tuple[str, list[Comparison]]]:
+        """Each comparing analysis with its comparisons, which may be none."""
+        for name, analysis in self.analyses.items():
+            if not isinstance(analysis, Reading):
+                yield name, list(analysis.comparisons(self.contents))
+
+    def chunks(self) -> Iterator[Chunks]:
+        """The chunks of each analysis that has any, as any worker can make them."""
+        for name, wanted in self.comparisons():
+            if wanted:
+                yield Chunks(
+                    wanted,
+                    self.measures,
+                    analysis=name,
+                    store=self.store,
+                    units=self.units,
+                    options=self.options,
+                )
+
+
+def prepare(folder: Path, events: Events, *, stop: Stop | None = None, threads: int = 0) -> None:
+    """Score comparisons of a run that nobody has scored or is scoring; a worker's share.
+
+    Args:
+        folder: Output folder of the run.
+        events: Receives progress.
+        stop: Asked after each chunk.
+        threads: To compare in; the study's number if 0.
+
+    Raises:
+        IsoglossError: The folder holds no run.
+        Interrupted: ``stop`` asked for it.
+    """
+    leases = Leases(folder / "leases")
+    try:
+        for chunks in Asked(Run.read(folder), threads).chunks():
+            chunks.fill(events, leases, stop or Stop(), patient=False)
+    finally:
+        leases.close()
+
+
 def analyse(
-    folder: str | Path, events: Events | None = None
+    folder: str | Path, events: Events | None = None, *, stop: Stop | None = None
 ) -> tuple[dict[str, pl.DataFrame], list[str]]:
     """Score all comparisons of a run whose activations are there, and write the tables.
 
+    Args:
+        folder: Output folder of the run.
+        events: Receives progress.
+        stop: Asked between comparisons.
+
     Returns:
         The tables by analysis, and the analyses that found nothing to compare.
+
+    Raises:
+        Interrupted: ``stop`` asked for it; what was compared is kept.
     """
     events = events or Silent()
     described = Run.read(Path(folder))
-    store = described.store()
-    units, contents = described.committed(store), described.contents(store)
-    measures = [specs.parse(MEASURES, line) for line in described.study["measures"]]
-    asked = described.study
-    options = Options(
-        permutations=asked["permutations"],
-        seed=asked["seed"],
-        confounds=tuple(asked["confounds"]),
-        interval=asked["interval"],
-        jobs=asked["jobs"],
-        memory=asked["memory"],
-    )
+    asked = Asked(described)
+    store, analyses = asked.store, asked.analyses
     results = described.folder / "results"
     tables: dict[str, pl.DataFrame] = {}
     means: dict[str, pl.DataFrame] = {}
     skipped, files = [], []
-    analyses = described.analyses()
-    for name, analysis in analyses.items():
-        if isinstance(analysis, Reading):
-            continue
-        wanted = list(analysis.comparisons(contents))
+    for name, wanted in asked.comparisons():
         if not wanted:
             skipped.append(name)
             continue
         tables[name], means[name], used = compare(
             wanted,
-            measures,
+            asked.measures,
             analysis=name,
             store=store,
-            units=units,
-            options=options,
+            units=asked.units,
+            options=asked.options,
             events=events,
+            stop=stop,
         )
         files += used
         write(tables[name], results, name)
@@ -70,6 +127,8 @@ def analyse(
     for name, analysis in analyses.items():
         if not isinstance(analysis, Reading):
             continue
+        if stop is not None and stop():
+            raise Interrupted
         found = reader.read(name, analysis)
         if found is None:
             skipped.append(name)

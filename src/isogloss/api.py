@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from uuid import uuid4
 
 import polars as pl
 
@@ -11,22 +11,31 @@ from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Reading
 from isogloss.analysing import analyse, load_findings, load_results
 from isogloss.control import keep
+from isogloss.coordinate import Detached, compare_views, make_units
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
-from isogloss.events import Events, Silent, task
-from isogloss.extract import extract
+from isogloss.events import Events, Silent
+from isogloss.interrupts import stoppable
+from isogloss.making import refresh
 from isogloss.planning import plan
+from isogloss.progress import Progress, UnitStatus, progress
 from isogloss.runs import Run
-from isogloss.store import Problem, Store, Unit
+from isogloss.store import Store, Unit
 from isogloss.study import Study
+from isogloss.verifying import Problem
+from isogloss.verifying import repair as repair_folder
+from isogloss.verifying import verify as verify_folder
 
 __all__ = [
     "Outcome",
+    "Progress",
     "UnitStatus",
     "analyse",
+    "finish",
     "load_findings",
     "load_results",
     "plan",
+    "progress",
     "run",
     "status",
     "verify",
@@ -57,15 +66,8 @@ class Outcome:
     """The HTML report, or None if the ``report`` extra is not installed."""
     skipped: tuple[str, ...] = field(default=())
     """Analyses without anything to compare."""
-
-
-@dataclass(frozen=True)
-class UnitStatus:
-    """Where one unit stands."""
-
-    unit: Unit
-    state: Literal["done", "failed", "pending"]
-    detail: str = ""
+    submitted: str = ""
+    """Where to look for workers that were queued and go on by themselves; nothing else is known."""
 
 
 def run(study: Study, events: Events | None = None) -> Outcome:
@@ -100,25 +102,64 @@ def run(study: Study, events: Events | None = None) -> Outcome:
         )
     described.write()
     described.keep_texts(planned.texts)
+    call = uuid4().hex[:12]
     try:
-        failed = extract(planned, store, events)
+        with stoppable(events) as stop:
+            failed = make_units(planned, store, events, stop=stop, run=call)
+            for unit in planned.units:
+                if store.has(unit):
+                    refresh(planned, store, unit)
+            compare_views(study.executor, study.output, events, stop=stop)
+    except Detached as handed:
+        return Outcome(study.output, {}, 0, submitted=handed.crew.where())
     except IsoglossError:
         if fresh:
             store.release(planned.units)
         raise
+    made = sum(store.has(u) for u in pending)
+    return _conclude(described, store, events, made, tuple(failed))
+
+
+def finish(folder: str | Path, events: Events | None = None) -> Outcome:
+    """Compare, write the tables and the report of a run whose units were made elsewhere.
+
+    Units that are missing are not made; they are named as failed.
+
+    Args:
+        folder: Output folder of the run.
+        events: Receives progress.
+
+    Raises:
+        IsoglossError: The folder holds no run, or nothing in it can be compared.
+    """
+    events = events or Silent()
+    described = Run.read(Path(folder))
+    store = described.store()
+    missing = []
+    for unit in described.units:
+        if not store.has(unit):
+            failure = store.failure(unit)
+            why = f"{failure['type']}: {failure['message']}" if failure else "not made yet"
+            missing.append((unit, why))
+    return _conclude(described, store, events, 0, tuple(missing))
+
+
+def _conclude(
+    described: Run, store: Store, events: Events, made: int, failed: tuple[tuple[Unit, str], ...]
+) -> Outcome:
+    """Compare what is there, and write tables, figures and report."""
     _tell(described, store, events)
-    tables, skipped = analyse(study.output, events)
+    with stoppable(events) as stop:
+        tables, skipped = analyse(described.folder, events, stop=stop)
     for name, frame in tables.items():
         if not issubclass(ANALYSES.get(name), Reading):
             _judge(name, frame, events)
     try:
-        path = write_report(study.output, events)
+        path = write_report(described.folder, events)
     except MissingExtraError as error:
         events.warn(f"no figures and no report: {error}")
         path = None
-    return Outcome(
-        study.output, tables, len(pending) - len(failed), tuple(failed), path, tuple(skipped)
-    )
+    return Outcome(described.folder, tables, made, failed, path, tuple(skipped))
 
 
 def _tell(described: Run, store: Store, events: Events) -> None:
@@ -168,8 +209,7 @@ def write_report(
         MissingExtraError: The ``report`` extra is not installed.
         IsoglossError: The folder holds no run or no results, or the control is none.
     """
-    from isogloss.figures import save
-    from isogloss.report import write as write_html
+    from isogloss.report import publish
     from isogloss.report.content import content
     from isogloss.sensitivity.stored import outdated
 
@@ -184,49 +224,27 @@ def write_report(
         )
     tables, means = load_results(output), load_results(output, means=True)
     made = content(described, tables, means, load_findings(output))
-    charts = [c for section in made.sections for c in section.charts]
-    with task(events, "report", len(charts) + 1, "figure"):
-        folder = described.folder / "figures"
-        saved: set[Path] = set()
-        for chart in charts:
-            saved.update(save(chart, folder))
-            events.advance("report", 1, chart.name)
-        for stale in set(folder.glob("*.*")) - saved:
-            stale.unlink(missing_ok=True)
-        path = described.folder / "report.html"
-        write_html(made, path)
-        events.advance("report", 1, path.name)
-    return path
+    return publish(made, described.folder, events)
 
 
 def status(folder: str | Path) -> list[UnitStatus]:
-    """Say for each unit of a run whether it is there, and why not.
+    """Say for each unit of a run whether it is there, under way or failed, and why.
 
     Raises:
         IsoglossError: The folder holds no run.
     """
-    described = Run.read(Path(folder))
-    store = described.store()
-    found = []
-    for unit in described.units:
-        if store.has(unit):
-            takes = store.record(unit)["takes"]
-            lost = len(unit.sentences) - takes.count(0)
-            less = unit.rows - len(takes) - lost
-            counts = [(lost, "sentences"), (less, "further recordings")]
-            parts = [f"{count} {what} left out" for count, what in counts if count]
-            found.append(UnitStatus(unit, "done", ", ".join(parts)))
-        elif failure := store.failure(unit):
-            found.append(UnitStatus(unit, "failed", f"{failure['type']}: {failure['message']}"))
-        else:
-            found.append(UnitStatus(unit, "pending"))
-    return found
+    return list(progress(folder).units)
 
 
-def verify(folder: str | Path) -> Iterator[Problem]:
-    """Check every file of a store against its record; yields what is wrong.
+def verify(folder: str | Path, *, repair: bool = False) -> Iterator[Problem]:
+    """Check every file of an output folder against its digest; yields what is wrong.
+
+    Args:
+        folder: Output folder of a run.
+        repair: Remove what is damaged or left over, so that the next run makes it again; see
+            :func:`isogloss.verifying.repair`.
 
     Raises:
         IsoglossError: The folder holds no run.
     """
-    return Run.read(Path(folder)).store().verify()
+    return repair_folder(Path(folder)) if repair else verify_folder(Path(folder))

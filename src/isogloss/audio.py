@@ -5,7 +5,6 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isogloss.corpora.base import SAMPLING_RATE, Recording
+from isogloss.digests import file_digest
 from isogloss.errors import ItemError, MissingExtraError
+from isogloss.guarded import open_regular
 
 SILENCE = 1e-4
 """A recording whose samples stay within a range this wide holds nothing (full scale is 2)."""
 TOLERANCE = 0.1
 """Seconds by which a header or a manifest may miss the true end of a recording."""
+LONGEST = 600.0
+"""Seconds of the longest recording that is decoded, unless more is asked for."""
+RATES = (1_000, 768_000)
+"""Lowest and highest sampling rate, in Hz."""
+MOST_CHANNELS = 64
+MOST_FRAMES = 2**26
+"""Samples of one channel: 268 MB while they are decoded, 11 minutes at 96 kHz."""
+LOUDEST = 1e6
+"""Largest sample; full scale is 1, or 32768 in files of floats that were not scaled."""
+_BLOCK = 2**20
+"""Samples of all channels together that are decoded at a time."""
 
 # Encoders that write to a pipe cannot know the length and leave a huge number in its place.
 _STREAMED = 0x7FFF_0000
@@ -39,11 +51,13 @@ class FileClip:
         offset: Seconds into the file where the recording starts; its beginning if left out.
         duration: Length in seconds; up to the end of the file if left out. An end within 0.1 s
             of the file's end counts as the file's end, since tables round their durations.
+        longest: Seconds of the longest recording that is decoded.
     """
 
     path: Path
     offset: float | None = None
     duration: float | None = None
+    longest: float = LONGEST
 
     @property
     def name(self) -> str:
@@ -56,22 +70,25 @@ class FileClip:
     def identity(self) -> str:
         """SHA-256 over the digest of the file's bytes, the offset and the duration.
 
+        ``longest`` counts where it is not the usual one, since it decides what can be used.
+
         Raises:
-            ItemError: The file is missing or cannot be read.
+            ItemError: The file is missing, cannot be read, or is no regular file.
         """
         try:
-            stat = self.path.stat()
-            content = _sha256(self.path, stat.st_size, stat.st_mtime_ns)
+            content = file_digest(self.path)
         except OSError as error:
             raise ItemError(self._unreadable(error)) from error
-        value = json.dumps([content, self.offset, self.duration])
+        bound = [] if self.longest == LONGEST else [self.longest]
+        value = json.dumps([content, self.offset, self.duration, *bound])
         return hashlib.sha256(value.encode()).hexdigest()
 
     def seconds(self) -> float:
         """Length in seconds, from the header alone.
 
         Raises:
-            ItemError: The file is missing, is no audio, is cut short, or ends before ``offset``.
+            ItemError: The file is missing, is no audio, is cut short, ends before ``offset``, or
+                is longer or of another form than anything that can be one sentence.
         """
         with self._open() as file:
             start, stop = self._span(file)
@@ -82,28 +99,26 @@ class FileClip:
 
         Raises:
             ItemError: The file is missing, is no audio, is shorter than its header or its row
-                says, or holds no samples, only silence, or samples that are not finite.
+                says, is longer than ``longest``, or holds no samples, only silence, or samples
+                that are not finite.
         """
         with self._open() as file:
             start, stop = self._span(file)
             rate, channels = int(file.samplerate), int(file.channels)
             try:
                 file.seek(start)
-                samples = file.read(stop - start, dtype="float32", always_2d=True)
+                mono = self._decode(file, stop - start)
             except (OSError, RuntimeError) as error:
                 raise ItemError(
                     f"{self.name}: damaged, decoding stopped: {_cause(error)}"
                 ) from error
-        if len(samples) < stop - start - TOLERANCE * rate:
+        if len(mono) < stop - start - TOLERANCE * rate:
             raise ItemError(
-                f"{self.name}: cut short: {len(samples) / rate:.2f} s could be decoded "
+                f"{self.name}: cut short: {len(mono) / rate:.2f} s could be decoded "
                 f"where {(stop - start) / rate:.2f} s are announced"
             )
-        if samples.size == 0:
+        if mono.size == 0:
             raise ItemError(f"{self.name}: empty, there is not one sample in it")
-        if not np.isfinite(samples).all():
-            raise ItemError(f"{self.name}: holds samples that are not finite numbers")
-        mono = samples.mean(axis=1, dtype=np.float32)
         if np.ptp(mono) < SILENCE:
             raise ItemError(f"{self.name}: silent from beginning to end")
         notes = [f"{channels} channels averaged"] if channels > 1 else []
@@ -114,16 +129,35 @@ class FileClip:
                 raise ItemError(f"{self.name}: too short to be resampled to 16 kHz")
         return Recording(mono, ", ".join(notes))
 
+    def _decode(self, file: Any, frames: int) -> NDArray[np.float32]:
+        """The mean of the channels, block by block: a header's claim allocates nothing."""
+        size = max(1, _BLOCK // int(file.channels))
+        blocks = [np.empty(0, np.float32)]
+        while frames > 0:
+            block = file.read(min(size, frames), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            if not np.isfinite(block).all():
+                raise ItemError(f"{self.name}: holds samples that are not finite numbers")
+            if (loudest := np.abs(block).max()) > LOUDEST:
+                raise ItemError(
+                    f"{self.name}: holds a sample of {loudest:.2g}, where full scale is 1; "
+                    "it is damaged, or was not written as sound"
+                )
+            blocks.append(block.mean(axis=1, dtype=np.float32))
+            frames -= len(block)
+        return np.concatenate(blocks)
+
     def _open(self) -> Any:
         soundfile = import_soundfile()
         try:
             if self.path.is_dir():
                 raise ItemError(f"{self.name}: is a folder, not a recording")
-            if self.path.stat().st_size == 0:
-                raise ItemError(f"{self.name}: empty, the file has 0 bytes")
-            # libsndfile reports a missing permission as an unknown format; open() says what it is.
-            with self.path.open("rb"):
-                return soundfile.SoundFile(self.path)
+            # libsndfile reports a missing permission as an unknown format, and waits for a pipe.
+            with open_regular(self.path) as file:
+                if os.fstat(file.fileno()).st_size == 0:
+                    raise ItemError(f"{self.name}: empty, the file has 0 bytes")
+            return soundfile.SoundFile(self.path)
         except OSError as error:
             raise ItemError(self._unreadable(error)) from error
         except RuntimeError as error:
@@ -132,7 +166,16 @@ class FileClip:
 
     def _span(self, file: Any) -> tuple[int, int]:
         """First and last-plus-one frame to decode, checked against the header."""
-        rate, frames = int(file.samplerate), int(file.frames)
+        rate, frames, channels = int(file.samplerate), int(file.frames), int(file.channels)
+        if not RATES[0] <= rate <= RATES[1]:
+            raise ItemError(
+                f"{self.name}: its header announces {rate} Hz; sound has {RATES[0]} to {RATES[1]}"
+            )
+        if channels > MOST_CHANNELS:
+            raise ItemError(
+                f"{self.name}: its header announces {channels} channels; at most {MOST_CHANNELS} "
+                "are averaged"
+            )
         if frames == 0:
             raise ItemError(f"{self.name}: empty, its header announces 0 samples")
         for claimed, real in _CLAIM.findall(file.extra_info):
@@ -153,6 +196,16 @@ class FileClip:
             raise ItemError(f"{self.name}: ends at {stop:g} s, the recording at {total:.2f} s")
         if stop > total - TOLERANCE:
             stop = total
+        if stop - start > self.longest:
+            raise ItemError(
+                f"{self.name}: lasts {stop - start:.0f} s, the longest recording that is used "
+                f"{self.longest:g} s; cut it into sentences, or raise corpus.longest in a manifest"
+            )
+        if (stop - start) * rate > MOST_FRAMES:
+            raise ItemError(
+                f"{self.name}: has {(stop - start) * rate:.0f} samples; at most {MOST_FRAMES} "
+                "are decoded: resample it to 16 kHz"
+            )
         return round(start * rate), round(stop * rate)
 
     def _unreadable(self, error: OSError) -> str:
@@ -186,13 +239,6 @@ def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         raise MissingExtraError("Resampling recordings", "audio") from error
     out: NDArray[np.float32] = soxr.resample(samples, rate, SAMPLING_RATE, quality="HQ")
     return out.astype(np.float32, copy=False)
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, modified: int) -> str:
-    # Size and time are only the key: segments of one long file must not hash it again and again.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cause(error: Exception) -> str:

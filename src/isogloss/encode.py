@@ -1,38 +1,30 @@
 """Run a loaded encoder over the utterances of one language, in batches."""
 
-import os
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss.corpora.base import SAMPLING_RATE, Clip, Utterance
-from isogloss.errors import ItemError
-from isogloss.inputs import ahead_of, by_length, read_input
+from isogloss.budgets import Budget, out_of_memory
+from isogloss.corpora.base import Clip, Utterance
+from isogloss.feeding import helpers, here
+from isogloss.heap import freed_blocks_kept
+from isogloss.inputs import Prepared, ahead_of, by_length
+from isogloss.interrupts import Interrupted
 from isogloss.languages import Language
 from isogloss.models.base import Features, Tower
 from isogloss.takes import arranged, explained
 
-
-@dataclass
-class Encoded:
-    """The activations of one unit, and what happened on the way."""
-
-    arrays: dict[str, NDArray[np.float32]]
-    """Tap -> (rows × features)."""
-    rows: list[int]
-    """Which of the utterances each row is: ordered by take, then as the sentences were given."""
-    lengths: list[int]
-    """Time steps of each recording, tokens of each text."""
-    seconds: list[float]
-    """Duration of each decoded recording; empty for text."""
-    failed: dict[int, str] = field(default_factory=dict)
-    """Which utterances were left out, and why."""
-    notes: Counter[str] = field(default_factory=Counter)
-    """What was done to inputs, with how many it was done to."""
+AHEAD = 32
+"""Inputs that wait for the model, at least; or two batches."""
+MOST_AHEAD = 512
 
 
 def encode(
@@ -40,15 +32,19 @@ def encode(
     utterances: Sequence[Utterance],
     spoken: Language,
     *,
-    budget: int,
+    budget: Budget | int,
     jobs: int = 0,
     companions: Mapping[str, Clip] | None = None,
     advance: Callable[[int], None] = lambda n: None,
+    done: Sequence[tuple[Arrays, Mapping[str, Any]]] = (),
+    keep: Callable[[dict[str, NDArray[np.float32]], dict[str, Any]], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Encoded:
     """Encode the utterances of one language in one modality.
 
-    Inputs are sorted by length, prepared in threads while the model computes, and batched so that
-    items × longest item stays within the budget. A batch that does not fit in memory is halved.
+    Inputs are sorted by length, prepared while the model computes, and batched so that
+    items × longest item stays within the budget. A batch that does not fit in memory is halved,
+    and those that follow are smaller.
 
     Args:
         tower: The loaded encoder.
@@ -56,87 +52,134 @@ def encode(
             one cannot be used, the next take of its sentence moves up.
         spoken: Their language.
         budget: Largest number of time steps in a batch, padding included.
-        jobs: Threads that prepare inputs; 0: one per core.
+        jobs: How many prepare inputs; 0: one per core.
         companions: Sentence -> the recording that goes with its text, for models that ask for it.
-        advance: Called with the number of utterances done.
+        advance: Called with the number of utterances done, without those of ``done``.
+        done: What ``keep`` was given earlier, in any order. These rows are not made again, and the
+            batches after them are those of a run that was never stopped.
+        keep: Called every five minutes and before stopping with the rows since the last call: tap
+            -> (rows × features), and JSON-able fields that say which they are.
+        stop: Asked after each batch.
+
+    Raises:
+        Interrupted: ``stop`` said so; whatever was made was kept before.
     """
     ids = [u.sentence for u in utterances]
-    result = Encoded({}, [], [], [])
-    rows: dict[int, dict[str, NDArray[np.float32]]] = {}
-    lengths: dict[int, int] = {}
-    seconds: dict[int, float] = {}
-    ordered, failed = by_length(utterances, tower.modality)
-    advance(len(failed))
+    rows = Rows(tower, keep)
+    for arrays, fields in done:
+        rows.recall(arrays, fields, len(utterances))
+    left = {i: u for i, u in enumerate(utterances) if not rows.knows(i)}
+    budget = budget if isinstance(budget, Budget) else Budget(budget)
+    largest = AHEAD // 2
 
-    def ready(i: int) -> tuple[int, Features | ItemError, str]:
-        try:
-            item, note = read_input(utterances[i], tower.modality, companions)
-            if tower.modality == "speech":
-                seconds[i] = len(item) / SAMPLING_RATE
-            return i, tower.features(item, spoken), note
-        except ItemError as error:
-            return i, error, ""
+    def ahead() -> int:
+        return min(2 * largest, MOST_AHEAD)
 
-    def flush(batch: list[tuple[int, Features]]) -> None:
-        for (i, features), row in zip(batch, _encode(tower, batch), strict=True):
-            if isinstance(row, str):
-                failed[i] = row
-            else:
-                rows[i] = row
-                lengths[i] = features.length if features.tokens is None else features.tokens
-        advance(len(batch))
-
-    batch: list[tuple[int, Features]] = []
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        for i, features, note in ahead_of(pool, ready, ordered, 32):
-            if isinstance(features, ItemError):
-                failed[i] = str(features)
-                advance(1)
-                continue
-            result.notes.update(n for n in (note, features.note) if n)
-            longest = max(features.length, *(f.length for _, f in batch), 1)
-            full = tower.max_batch is not None and len(batch) >= tower.max_batch
-            if batch and (full or longest * (len(batch) + 1) > budget):
-                flush(batch)
-                batch = []
-            batch.append((i, features))
-        if batch:
-            flush(batch)
-
-    result.rows = arranged(ids, rows)
-    result.lengths = [lengths[i] for i in result.rows]
-    result.seconds = [seconds[i] for i in result.rows] if tower.modality == "speech" else []
-    result.failed = explained(failed, ids)
-    if rows:
-        result.arrays = {
-            tap.name: np.stack([rows[i][tap.name] for i in result.rows]) for tap in tower.taps
-        }
-    return result
+    with (
+        freed_blocks_kept(),
+        closing(_prepared(tower, left, spoken, jobs, companions, ahead)) as found,
+    ):
+        for batch in _batches(_usable(found, rows, advance), tower, budget):
+            rows.add(batch)
+            largest = max(largest, len(batch.items))
+            advance(len(batch.items))
+            rows.keep_if_due()
+            if stop() and len(rows) < len(utterances):
+                rows.hand_over()
+                raise Interrupted(f"stopped with {len(rows)} of {len(utterances)} inputs done")
+    return rows.gathered(ids)
 
 
-def _encode(
-    tower: Tower, batch: list[tuple[int, Features]]
+def _prepared(
+    tower: Tower,
+    left: Mapping[int, Utterance],
+    spoken: Language,
+    jobs: int,
+    companions: Mapping[str, Clip] | None,
+    ahead: Callable[[], int],
+) -> Generator[tuple[int, Prepared]]:
+    """What is left to do, longest first, made ready ahead of its turn."""
+    ordered, failed = by_length(left, tower.modality)
+    yield from ((i, Prepared(None, reason)) for i, reason in failed.items())
+    alone = tower.modality == "text" and companions is None
+    pool = helpers(jobs)
+    make = here(tower) if alone else pool.preparing(tower)
+
+    def ready(i: int) -> tuple[int, Prepared]:
+        beside = companions[left[i].sentence] if companions is not None else None
+        return i, make(tower.modality, left[i], beside, spoken)
+
+    with ThreadPoolExecutor(pool.size) as threads:
+        if alone:
+            # Tokens are few and quickly made: all of them first, since characters of one text are
+            # more tokens than those of another, and batches would fill with padding.
+            found = list(threads.map(ready, ordered))
+            found.sort(key=lambda pair: -pair[1].features.length if pair[1].features else 0)
+            yield from found
+        else:
+            yield from ahead_of(threads, ready, ordered, ahead, pool.more)
+
+
+def _usable(
+    found: Iterable[tuple[int, Prepared]], rows: Rows, advance: Callable[[int], None]
+) -> Iterator[tuple[int, Prepared]]:
+    for i, item in found:
+        if item.features is None:
+            rows.failed[i] = item.failure
+            advance(1)
+        else:
+            yield i, item
+
+
+def _batches(
+    items: Iterator[tuple[int, Prepared]], tower: Tower, budget: Budget
+) -> Iterator[_Batch]:
+    """Fill batches in the order of the items, and run them."""
+    first = list(islice(items, 2))
+    if first:
+        budget.learn(tower.encode, [_features(item) for _, item in first])
+    batch: list[tuple[int, Prepared]] = []
+    longest = 0
+    for pair in chain(first, items):
+        length = _features(pair[1]).length
+        full = tower.max_batch is not None and len(batch) >= tower.max_batch
+        if batch and (full or max(longest, length) * (len(batch) + 1) > budget.frames):
+            yield _Batch(batch, _run(tower, [_features(item) for _, item in batch], budget))
+            batch, longest = [], 0
+        batch.append(pair)
+        longest = max(longest, length)
+    if batch:
+        yield _Batch(batch, _run(tower, [_features(item) for _, item in batch], budget))
+
+
+def _features(item: Prepared) -> Features:
+    assert item.features is not None  # noqa: S101
+    return item.features
+
+
+def _run(
+    tower: Tower, batch: Sequence[Features], budget: Budget
 ) -> list[dict[str, NDArray[np.float32]] | str]:
     """One row per item, or why it has none."""
     try:
-        pooled = tower.encode([features for _, features in batch])
+        pooled = tower.encode(batch)
     except Exception as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
+        pooled = None
+    # Outside of the handler: the error holds the frames of the model, and they hold its tensors.
+    if pooled is None:
+        budget.halve(max(item.length for item in batch) * len(batch))
         if len(batch) == 1:
-            return [f"does not fit in memory ({batch[0][1].length} time steps)"]
+            return [f"does not fit in memory ({batch[0].length} time steps)"]
         half = len(batch) // 2
-        return _encode(tower, batch[:half]) + _encode(tower, batch[half:])
+        return _run(tower, batch[:half], budget) + _run(tower, batch[half:], budget)
+    finite = np.array([np.isfinite(pooled[tap.name]).all(axis=1) for tap in tower.taps])
     found: list[dict[str, NDArray[np.float32]] | str] = []
     for i in range(len(batch)):
-        row = {tap: array[i] for tap, array in pooled.items()}
-        bad = next((tap for tap, values in row.items() if not np.isfinite(values).all()), None)
-        found.append(row if bad is None else f'the model gives NaN or infinity at tap "{bad}"')
+        if finite[:, i].all():
+            found.append({tap.name: pooled[tap.name][i] for tap in tower.taps})
+        else:
+            bad = tower.taps[int(finite[:, i].argmin())].name
+            found.append(f'the model gives NaN or infinity at tap "{bad}"')
     return found
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # torch.OutOfMemoryError cannot be named here: this module works without torch.
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)

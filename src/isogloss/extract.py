@@ -1,32 +1,43 @@
-"""Run the model over units and commit what it says at every tap."""
+"""Make the units of a run that are missing, alone or beside any number of other workers."""
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from isogloss.confounds import covariates
-from isogloss.encode import encode
+from isogloss.corpora.base import Modality
 from isogloss.errors import IsoglossError, OutputError
-from isogloss.events import Events, task
+from isogloss.events import PART, Events, begin, task
+from isogloss.interrupts import Interrupted, Stop
 from isogloss.languages import language
-from isogloss.models.base import Tower
+from isogloss.leases import LOST, Lease, Leases
+from isogloss.making import Maker, pick_device
+from isogloss.models.base import Adapter, Tower
 from isogloss.planning import Plan
-from isogloss.provenance import environment, error_record, now
+from isogloss.provenance import error_record, now
 from isogloss.store import Store, Unit
-from isogloss.takes import numbers
+from isogloss.study import Study
 
-_ON_CPU, _ELSEWHERE = 4000, 16000
-"""Time steps in a batch. On a CPU more gains nothing and costs memory."""
+_POLL = 0.5
+"""Seconds between two looks at what others do."""
 
 
-def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
-    """Make every unit that is not committed yet. One failed unit does not stop the rest.
+def extract(
+    plan: Plan, store: Store, events: Events, *, stop: Stop | None = None, run: str = ""
+) -> list[tuple[Unit, str]]:
+    """Make every unit that is not committed yet, in this process. One failure stops no other unit.
 
-    Units that are there are not made again, but what the corpus says of their rows is brought up to
-    date.
+    Units that others are making are waited for, and taken over if their worker is lost.
+
+    Args:
+        plan: What is wanted.
+        store: Where it goes.
+        events: Receives progress.
+        stop: Asked after each batch.
+        run: Names this call among others; a unit that failed in it is not tried again in it.
 
     Returns:
         The units that failed, each with its message. Their traceback is in the store.
@@ -34,126 +45,232 @@ def extract(plan: Plan, store: Store, events: Events) -> list[tuple[Unit, str]]:
     Raises:
         ModelError: The model cannot be loaded.
         OutputError: The store cannot be written.
+        Interrupted: ``stop`` asked for it.
     """
     pending = plan.pending(store)
-    for unit in set(plan.units) - set(pending):
-        _refresh(plan, store, unit)
     if not pending:
         return []
-    device = pick_device(plan.study.device)
-    adapter = plan.study.model.load(device=device)
-    failures = []
-    total = sum(u.rows for u in pending)
-    try:
-        # Features are made in several threads, where BLAS threads would only wait for each other.
-        with task(events, "extract", total, "input"), threadpool_limits(1, user_api="blas"):
-            for modality in dict.fromkeys(u.modality for u in pending):
-                events.advance("extract", 0, f"loading the {modality} encoder")
-                units = [u for u in pending if u.modality == modality]
-                refused: dict[Unit, dict[str, Any]] = {}
-                for unit in units:
-                    try:
-                        tower = adapter.tower(modality, language(unit.language))
-                    except Exception as error:
-                        record = error_record(error, traceback.format_exc())
-                        # What is wrong with every language alike will not get better.
-                        same = any(r["message"] == record["message"] for r in refused.values())
-                        if isinstance(error, IsoglossError) and (same or len(units) == 1):
-                            raise
-                        refused[unit] = record
-                        events.advance("extract", unit.rows)
-                        continue
-                    try:
-                        _make(plan, store, unit, tower, device, events)
-                    except OutputError:
-                        raise
-                    except Exception as error:
-                        store.fail(unit, error_record(error, traceback.format_exc()))
-                        failures.append((unit, f"{type(error).__name__}: {error}"))
-                for unit, record in refused.items():
-                    store.fail(unit, record)
-                    failures.append((unit, f"{record['type']}: {record['message']}"))
-    finally:
-        adapter.close()
-    return failures
-
-
-def _make(plan: Plan, store: Store, unit: Unit, tower: Tower, device: str, events: Events) -> None:
-    started, clock = now(), time.perf_counter()
-    utterances = plan.utterances(unit)
-    encoded = encode(
-        tower,
-        utterances,
-        language(unit.language),
-        budget=plan.study.batch_frames or (_ON_CPU if device == "cpu" else _ELSEWHERE),
-        jobs=plan.study.jobs,
-        companions=plan.companions.get(unit.language) if unit.modality == "text" else None,
-        advance=lambda n: events.advance("extract", n, f"{unit.language} {unit.modality}"),
+    leases = Leases(store.root / "leases")
+    extraction = Extraction(
+        pending, lambda _: plan, plan.study, store, leases, events, stop=stop, run=run
     )
-    if not encoded.rows:
-        reason = next(iter(encoded.failed.values()), "it has no sentences")
-        raise IsoglossError(f"no sentence could be used; the first: {reason}")
-    ids = [utterances[i].sentence for i in encoded.rows]
-    record = {
-        "sentences": ids,
-        "takes": numbers(ids),
-        "planned": encoded.rows,
-        "lengths": encoded.lengths,
-        **_described(plan, unit, encoded.rows, encoded.lengths, encoded.seconds),
-        "failed": [
-            {"sentence": utterances[i].sentence, "reason": why, "origin": utterances[i].origin}
-            for i, why in sorted(encoded.failed.items())
-        ],
-        "notes": dict(encoded.notes),
-        "model": {
-            "family": plan.study.model.family,
-            "title": plan.study.model.title(),
-            "checkpoint": {
-                **plan.checkpoint,
-                **plan.study.model.fingerprint_of(unit.modality, unit.language),
-            },
-            "dtype": plan.study.model.dtype,
-            "untrained": plan.layout.untrained,
-        },
-        "device": device,
-        "started": started,
-        "seconds": round(time.perf_counter() - clock, 3),
-        "environment": environment(),
-    }
-    store.put(unit, encoded.arrays, record)
-
-
-def _described(
-    plan: Plan, unit: Unit, rows: Sequence[int], lengths: list[int], seconds: list[float]
-) -> dict[str, Any]:
-    """What the record says of the speakers and covariates of a unit's rows."""
-    utterances = [plan.utterances(unit)[i] for i in rows]
-    measured = {"tokens": lengths} if unit.modality == "text" else {"seconds": seconds}
-    return {
-        "speakers": [u.speaker for u in utterances],
-        "covariates": covariates(utterances, plan.texts, measured),
-    }
-
-
-def _refresh(plan: Plan, store: Store, unit: Unit) -> None:
-    """Bring the speakers and covariates of a committed unit up to date.
-
-    A unit is named by what the model is given. A speaker or a column that is added or put right in
-    the corpus later must not cost another extraction, and must not be ignored either.
-    """
-    record = store.record(unit)
-    seconds = record["covariates"].get("seconds", [])
-    fields = _described(plan, unit, record["planned"], record["lengths"], seconds)
-    if any(record[name] != value for name, value in fields.items()):
-        store.amend(unit, fields)
-
-
-def pick_device(wanted: str) -> str:
-    """Resolve ``auto`` to the first CUDA device if there is one, else the CPU."""
-    if wanted != "auto":
-        return wanted
     try:
-        import torch
-    except ImportError:
-        return "cpu"
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        extraction.work(patient=True)
+    finally:
+        leases.close()
+    return failures(pending, store, extraction.run)
+
+
+def failures(units: Sequence[Unit], store: Store, run: str) -> list[tuple[Unit, str]]:
+    """The units that failed in a call of ``run``, each with its message."""
+    found = []
+    for unit in units:
+        failure = None if store.has(unit) else store.failure(unit)
+        if failure is not None and failure.get("run") == run:
+            found.append((unit, f"{failure['type']}: {failure['message']}"))
+    return found
+
+
+def preferred(
+    units: Sequence[Unit], loaded: Modality | None, busy: Mapping[str, int]
+) -> list[Unit]:
+    """Order units for a worker: first those whose encoder it has loaded.
+
+    A worker that has none begins with the modality that has the most left for each worker at it, so
+    that several workers load one encoder each where that is enough.
+
+    Args:
+        units: What is left, in the order of the plan.
+        loaded: The modality whose encoder is in memory.
+        busy: Modality -> workers that are at it.
+    """
+    left: Counter[Modality] = Counter()
+    for unit in units:
+        left[unit.modality] += unit.rows
+    ranked = sorted(left, key=lambda m: (m != loaded, -left[m] / (busy.get(m, 0) + 1)))
+    return [unit for modality in ranked for unit in units if unit.modality == modality]
+
+
+class Extraction:
+    """A worker's share of the units of a run, which it finds by itself.
+
+    Args:
+        units: All that may be made.
+        plan_of: Gives the plan that has a unit's inputs.
+        study: The study.
+        store: Where units go.
+        leases: Who makes what.
+        events: Receives progress.
+        stop: Asked after each batch.
+        run: As for :func:`extract`.
+        jobs: Processes or threads that prepare inputs; the study's number if left out.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        plan_of: Callable[[Unit], Plan],
+        study: Study,
+        store: Store,
+        leases: Leases,
+        events: Events,
+        *,
+        stop: Stop | None = None,
+        run: str = "",
+        jobs: int | None = None,
+    ) -> None:
+        self.run = run or str(time.time_ns())
+        self._units, self._plan_of, self._study = units, plan_of, study
+        self._store, self._leases, self._events = store, leases, events
+        self._stop = stop or Stop()
+        self._device = pick_device(study.device)
+        jobs = study.jobs if jobs is None else jobs
+        self._maker = Maker(store, self._device, jobs, self._stop)
+        self._adapter: Adapter | None = None
+        self._loaded: Modality | None = None
+        self._own: set[Unit] = set()
+        self._refused: dict[Unit, dict[str, Any]] = {}
+
+    def work(self, *, patient: bool) -> None:
+        """Make units until none is left to be made.
+
+        Args:
+            patient: Wait for units that other workers are making, too. Without it, only until these
+                workers are known to live.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+            OutputError: The store cannot be written.
+            Interrupted: It was asked to stop.
+        """
+        total = sum(u.rows for u in self._units)
+        done = sum(u.rows for u in self._units if self._store.has(u))
+        try:
+            # Features are made in several threads, where BLAS threads would only wait.
+            with (
+                task(self._events, "extract", total, "input", done),
+                threadpool_limits(1, user_api="blas"),
+            ):
+                left = self._left(())
+                while left:
+                    if self._stop():
+                        raise Interrupted
+                    taken = self._take(left)
+                    if taken is not None:
+                        self._try(*taken)
+                    elif patient or not all(self._leases.beating(u.name) for u in left):
+                        self._events.advance("extract", 0, "waiting for other workers")
+                        time.sleep(_POLL)
+                    else:
+                        break
+                    left = self._left(left)
+        finally:
+            if self._adapter is not None:
+                self._adapter.close()
+        for unit, record in self._refused.items():
+            self._store.fail(unit, record)
+
+    def _left(self, before: Sequence[Unit]) -> list[Unit]:
+        """What is neither there nor failed; tells of what others have made since."""
+        left = []
+        for unit in before or self._units:
+            if self._store.has(unit):
+                if before and unit not in self._own:
+                    self._events.advance("extract", unit.rows, f"{unit.language} {unit.modality}")
+                continue
+            failure = self._store.failure(unit)
+            if unit not in self._refused and (failure is None or failure.get("run") != self.run):
+                left.append(unit)
+        return left
+
+    def _take(self, left: Sequence[Unit]) -> tuple[Unit, Lease] | None:
+        busy: Counter[str] = Counter()
+        for unit in left:
+            held = self._leases.state(unit.name)
+            if held is not None:
+                busy[unit.modality] += 1
+        for unit in preferred(left, self._loaded, busy):
+            lease = self._leases.take(
+                unit.name, language=unit.language, modality=unit.modality, rows=unit.rows, done=0
+            )
+            if lease is not None:
+                return unit, lease
+        return None
+
+    def _try(self, unit: Unit, lease: Lease) -> None:
+        self._own.add(unit)
+        try:
+            if self._store.has(unit):  # made by another between our look and our lease
+                self._events.advance("extract", unit.rows)
+            elif lease.lost >= LOST:
+                self._fail(unit, _lost(lease))
+            else:
+                self._attempt(unit, lease)
+        finally:
+            self._leases.give(lease)
+
+    def _attempt(self, unit: Unit, lease: Lease) -> None:
+        try:
+            tower = self._tower(unit)
+        except Exception as error:
+            record = error_record(error, traceback.format_exc())
+            # What is wrong with every language alike will not get better.
+            same = any(r["message"] == record["message"] for r in self._refused.values())
+            alone = sum(u.modality == unit.modality for u in self._units) == 1
+            if isinstance(error, IsoglossError) and (same or alone):
+                raise
+            self._refused[unit] = {**record, "run": self.run}
+            self._events.advance("extract", unit.rows)
+            return
+        try:
+            plan = self._plan_of(unit)
+            if unit not in plan.units:
+                raise IsoglossError(
+                    "its inputs are not those that the run was planned with; run it again, or see "
+                    "that this machine has the same files"
+                )
+            self._make(plan, unit, tower, lease)
+        except OutputError:
+            raise
+        except Exception as error:
+            self._fail(unit, error_record(error, traceback.format_exc()))
+
+    def _fail(self, unit: Unit, record: Mapping[str, Any]) -> None:
+        self._store.fail(unit, {**record, "run": self.run})
+
+    def _tower(self, unit: Unit) -> Tower:
+        if self._adapter is None:
+            self._adapter = self._study.model.load(device=self._device)
+        if unit.modality != self._loaded:
+            self._events.advance("extract", 0, f"loading the {unit.modality} encoder")
+            self._loaded = unit.modality
+        return self._adapter.tower(unit.modality, language(unit.language))
+
+    def _make(self, plan: Plan, unit: Unit, tower: Tower, lease: Lease) -> None:
+        events, what = self._events, f"{unit.language} {unit.modality}"
+        part = f"extract{PART}{what}"
+
+        def advance(count: int) -> None:
+            lease.told["done"] += count
+            events.advance(part, count)
+            events.advance("extract", count, what)
+
+        def begun(done: int) -> None:
+            lease.told["done"] = done
+            begin(events, part, unit.rows, "input", done)
+            events.advance("extract", done, what)
+
+        try:
+            self._maker.make(plan, unit, tower, begun, advance)
+        finally:
+            events.finish(part)
+
+
+def _lost(lease: Lease) -> dict[str, Any]:
+    return {
+        "type": "WorkerLost",
+        "message": f"{lease.lost} workers were lost while they made it. Too little memory is the "
+        "usual cause: give more, or set a lower batch_frames",
+        "traceback": "",
+        "time": now(),
+    }

@@ -97,6 +97,33 @@ def _read(row: dict[str, str]) -> Language:
     )
 
 
+def level(code: str) -> str:
+    """Resource level of a language by its ISO 639-3 code; unknown if it is none of the known."""
+    known = languages().get(code)
+    return known.resource if known else UNKNOWN
+
+
+def studied_level(code: str) -> str:
+    """Resource level of a language in the study's Table 1; empty for one that it does not have."""
+    found = level(code)
+    return found if found in RESOURCE_LEVELS else ""
+
+
+def rank(name: str) -> int:
+    """Place of a resource level in order from high to low; whatever is none comes last.
+
+    >>> sorted(["unknown", "low", "high"], key=rank)
+    ['high', 'low', 'unknown']
+    """
+    return RESOURCE_LEVELS.index(name) if name in RESOURCE_LEVELS else len(RESOURCE_LEVELS)
+
+
+def name_of(code: str) -> str:
+    """Name of a language by its ISO 639-3 code; the code if it is none of the known."""
+    known = languages().get(code)
+    return known.name if known else code
+
+
 _NAMES = (
     "code", "fleurs", "fleurs_alias", "flores200", "whisper", "seamless", "sonar_text",
     "flores101", "name",

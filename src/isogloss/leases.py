@@ -110,7 +110,7 @@ class Leases:
             "place": place(),
         }
         self._held: dict[str, Lease] = {}
-        self._seen: dict[str, tuple[str | None, float]] = {}
+        self._seen: dict[str, tuple[str | None, float, bool]] = {}
         self._count = 0
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -176,11 +176,15 @@ class Leases:
         if gone(_parsed(text)):
             return True
         now = self._clock()
-        before, since = self._seen.get(name, (None, now))
+        before, since, _ = self._seen.get(name, (None, now, False))
         if before != text:
-            self._seen[name] = (text, now)
+            self._seen[name] = (text, now, before is not None)
             return False
         return now - since >= self._dead
+
+    def beating(self, name: str) -> bool:
+        """Whether the holder has given a sign of life while we watched."""
+        return name in self._seen and self._seen[name][2]
 
     def state(self, name: str) -> dict[str, Any] | None:
         """What a lease says of its holder; None if there is none."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -57,11 +58,15 @@ class Recorder:
                 raise TapError(f'tap "{tap.name}": there is no module {tap.module}') from error
 
     @contextmanager
-    def pooling(self, masks: Mapping[str, "Tensor"]) -> "Iterator[dict[str, Tensor]]":
+    def pooling(
+        self, masks: Mapping[str, "Tensor"], device: "torch.device | None" = None
+    ) -> "Iterator[dict[str, Tensor]]":
         """Pool everything that runs inside the ``with`` block, which must run each tap once.
 
         Args:
             masks: Length key -> boolean (batch × time), True where a time step counts.
+            device: Where the activations are; that of the masks if left out. Masks on a CPU are
+                looked at there, so that a GPU is not waited for.
 
         Yields:
             Tap name -> float32 (batch × features), filled while the block runs; complete after it.
@@ -71,7 +76,7 @@ class Recorder:
                 features) with the time of its mask, nor a packed one with as many rows as the mask
                 has steps, or an item has no time step that counts.
         """
-        lengths = {key: _Mask.of(key, mask) for key, mask in masks.items()}
+        lengths = {key: _Mask.of(key, mask, device) for key, mask in masks.items()}
         pooled: dict[str, Tensor] = {}
         with ExitStack() as hooks:
             for tap, module in self._modules:
@@ -95,24 +100,29 @@ class _Mask:
     """(batch × time), True where a step counts."""
     counts: "Tensor"
     """(batch × 1): how many time steps each item has."""
+    total: int
+    """Of all items."""
     padding: "Tensor | None"
     """(batch × time × 1), True where a step does not count; None if all do."""
 
     @classmethod
-    def of(cls, key: str, mask: "Tensor") -> "_Mask":
+    def of(cls, key: str, mask: "Tensor", device: "torch.device | None") -> "_Mask":
         mask = mask.bool()
         counts = mask.sum(dim=1, keepdim=True)
         if not bool((counts > 0).all()):
             raise TapError(f'the mask "{key}" leaves an item without a single time step')
-        padding = None if bool(mask.all()) else ~mask.unsqueeze(-1)
-        return cls(shape=tuple(mask.shape), steps=mask, counts=counts, padding=padding)
+        total, shape = int(counts.sum()), tuple(mask.shape)
+        if device is not None:
+            mask, counts = (t.to(device, non_blocking=True) for t in (mask, counts))
+        padding = None if total == mask.numel() else ~mask.unsqueeze(-1)
+        return cls(shape=shape, steps=mask, counts=counts, total=total, padding=padding)
 
     def unpacked(self, activation: "Tensor") -> "Tensor":
         """Turn (steps × features) into (batch × time × features); unchanged if nothing fits."""
         rows, width = activation.shape
         if rows == self.steps.numel():
             return activation.reshape(*self.shape, width)
-        if rows == int(self.counts.sum()):
+        if rows == self.total:
             whole = activation.new_zeros(*self.shape, width)
             whole[self.steps] = activation
             return whole

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from isogloss import atomic
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Comparison, Material, Reading, ViewKey
 from isogloss.compare import compare
@@ -18,7 +17,7 @@ from isogloss.errors import IsoglossError
 from isogloss.events import Events
 from isogloss.models import MODELS
 from isogloss.models.base import ModelSource
-from isogloss.results import parquet
+from isogloss.parts import Parts
 from isogloss.runs import Run
 from isogloss.settings import digest
 from isogloss.sharing import Options
@@ -94,15 +93,14 @@ class Reader:
         return str(self.store.record(self._units[language, modality])["sha256"])
 
     def _part(self, identity: Any, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-        name = digest([FORMAT, identity])[:24]
-        path = self.run.folder / "results" / "parts" / f"reading-{name}.parquet"
-        self.files.append(path)
-        try:
-            return pl.read_parquet(path)
-        except (FileNotFoundError, pl.exceptions.ComputeError):
+        key = f"reading-{digest([FORMAT, identity])[:24]}"
+        parts = Parts(self.run.folder / "results" / "parts")
+        self.files.append(parts.path(key))
+        made = parts.read(key)
+        if made is None:
             made = make()
-            atomic.write_bytes(path, parquet(made))
-            return made
+            parts.write(key, made)
+        return made
 
     def _score(
         self,
@@ -114,10 +112,8 @@ class Reader:
         confounds: bool = False,
     ) -> pl.DataFrame:
         study = self.run.study
-        taken_out = tuple(study["confounds"]) if confounds else ()
-        options = Options(
-            permutations, study["seed"], taken_out, "none", study["jobs"], study["memory"]
-        )
+        taken_out = study["confounds"] if confounds else ()
+        options = Options.of(study, permutations=permutations, confounds=taken_out, interval="none")
         frame, _, files = compare(
             comparisons,
             measures,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isogloss import atomic
+from isogloss import listed, sealing
 from isogloss.analyses.base import Comparison
 from isogloss.errors import IsoglossError
 from isogloss.similarity.base import FULL, Score
@@ -81,6 +81,10 @@ MEANS: dict[str, pl.DataType] = {
     "reason": pl.String(),
 }
 """Columns of the tables of means over languages, or pairs of languages."""
+
+FORMULA = "^\\s*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+"""How a text begins that a spreadsheet may run: with a sign of a formula, also of full width, or
+behind white space."""
 
 PLAIN = ""
 """The ``control`` of scores from which nothing was taken out."""
@@ -211,11 +215,13 @@ def describe(
 
 
 def write(frame: pl.DataFrame, folder: Path, name: str) -> list[Path]:
-    """Write a table as Parquet and as CSV, each whole or not at all."""
-    paths = [folder / f"{name}.parquet", folder / f"{name}.csv"]
-    atomic.write_bytes(paths[0], parquet(frame))
-    atomic.write_bytes(paths[1], safe_csv(frame))
-    return paths
+    """Write a table as Parquet and as CSV, each whole or not at all.
+
+    Returns:
+        The files, with that of their digests.
+    """
+    files = {f"{name}.parquet": parquet(frame), f"{name}.csv": safe_csv(frame)}
+    return listed.write(folder, files)
 
 
 def parquet(frame: pl.DataFrame) -> bytes:
@@ -229,16 +235,32 @@ def read(folder: Path, name: str) -> pl.DataFrame:
     """Read a table that :func:`write` wrote.
 
     Raises:
-        IsoglossError: There is none yet.
+        IsoglossError: There is none yet, or it is damaged.
     """
     path = folder / f"{name}.parquet"
     if not path.exists():
         raise IsoglossError(f"{path} does not exist yet; `isogloss run` makes it")
-    return pl.read_parquet(path)
+    return parsed(path)
+
+
+def parsed(path: Path) -> pl.DataFrame:
+    """Read a Parquet file that :mod:`isogloss.listed` wrote.
+
+    Raises:
+        StoreError: It is damaged.
+    """
+    try:
+        return pl.read_parquet(io.BytesIO(listed.read(path)))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise sealing.damaged(path, str(error)) from None
 
 
 def safe_csv(frame: pl.DataFrame) -> bytes:
-    """A table as CSV in which no cell is taken for a formula by a spreadsheet."""
+    """A table as CSV in which no text is taken for a formula by a spreadsheet.
+
+    Texts that begin like one get an apostrophe, which spreadsheets take for "this is text". All
+    texts are quoted, since where a decimal is written with a comma a semicolon ends a cell.
+    """
     text = pl.col(pl.String)
-    guarded = pl.when(text.str.contains(r"^[=+\-@\t\r]")).then("'" + text).otherwise(text)
-    return frame.with_columns(guarded.name.keep()).write_csv().encode()
+    guarded = pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text)
+    return frame.with_columns(guarded.name.keep()).write_csv(quote_style="non_numeric").encode()

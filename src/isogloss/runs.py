@@ -4,6 +4,7 @@ OUT/
   study.json      whose folder this is
   run.json        the study resolved, the units, what was dropped and why
   sentences.parquet   the texts, which no activation can be turned back into
+  digests.json    what sentences.parquet may hold
   activations/    see ``store``
   results/        one table per analysis, as Parquet and CSV
   figures/        PDF and PNG
@@ -18,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic, specs
+from isogloss import atomic, listed, sealing, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Analysis, Contents
 from isogloss.corpora.base import Corpus, Dropped, Modality
@@ -26,8 +27,8 @@ from isogloss.errors import IsoglossError, StoreError
 from isogloss.models.base import TapPair
 from isogloss.planning import Plan
 from isogloss.provenance import environment, now
-from isogloss.results import parquet
-from isogloss.store import Store, Unit, read_json
+from isogloss.results import parquet, parsed
+from isogloss.store import Store, Unit
 from isogloss.study import Study
 
 TEXTS = {"language": pl.String(), "sentence": pl.String(), "text": pl.String()}
@@ -96,7 +97,7 @@ class Run:
                 "and --output says where"
             )
         Store(folder).check_format()
-        values = read_json(path)
+        values = sealing.read(path)
         try:
             return cls(
                 folder=folder,
@@ -120,7 +121,7 @@ class Run:
         """Write ``run.json``."""
         values = asdict(self)
         del values["folder"]
-        atomic.write_json(self.folder / "run.json", values)
+        sealing.write(self.folder / "run.json", values)
 
     def keep_texts(self, texts: Mapping[tuple[str, str], str]) -> None:
         """Write the texts of the run's sentences, so that figures can show them.
@@ -131,14 +132,14 @@ class Run:
         used = {(unit.language, sentence) for unit in self.units for sentence in unit.sentences}
         rows = sorted((*key, text) for key, text in texts.items() if key in used)
         frame = pl.DataFrame(rows, schema=TEXTS, orient="row")
-        atomic.write_bytes(self.folder / "sentences.parquet", parquet(frame))
+        listed.write(self.folder, {"sentences.parquet": parquet(frame)})
 
     def texts(self) -> dict[tuple[str, str], str]:
         """(language, sentence) -> its text; empty for a run of an earlier version."""
         path = self.folder / "sentences.parquet"
         if not path.exists():
             return {}
-        return {(code, s): text for code, s, text in pl.read_parquet(path).iter_rows()}
+        return {(code, s): text for code, s, text in parsed(path).iter_rows()}
 
     def retire(self) -> bool:
         """Take away the scores, figures and report of an earlier run of other work.
@@ -159,7 +160,7 @@ class Run:
         made = (*tables, "figures/*", "report.html")
         for pattern in made:
             for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+                atomic.remove(path)
         return True
 
     def _work(self) -> tuple[Any, ...]:

@@ -4,9 +4,9 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,12 @@ class Options:
     """Threads; 0: one per core. Does not change any number."""
     memory: float = 1.0
     """GiB for prepared views. Does not change any number."""
+
+    @classmethod
+    def of(cls, study: Mapping[str, Any], **changes: Any) -> Self:
+        """Those of a study, as ``run.json`` holds it, with some of them changed."""
+        asked = {f.name: changes.get(f.name, study[f.name]) for f in fields(cls)}
+        return cls(**asked | {"confounds": tuple(asked["confounds"])})
 
     @property
     def identity(self) -> list[Any]:

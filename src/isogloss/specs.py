@@ -8,14 +8,15 @@ import json
 import re
 from typing import Any, TypeVar
 
-import yaml
-
+from isogloss import plain_yaml
 from isogloss.errors import StudyError
 from isogloss.registry import Registry
 from isogloss.settings import Settings, check_keys, own_first
 
 S = TypeVar("S", bound=Settings)
 
+LONGEST = 4096
+"""Characters of the longest line."""
 _BARE = re.compile(r"[\w./+-][\w./+ -]*[\w./+-]|[\w./+-]")
 """Text that needs no quotes."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -56,12 +57,22 @@ def write(registry: Registry[S], part: S, *, defaults: bool = True) -> str:
     return f"{name}({inside})" if inside else name
 
 
+def short(registry: Registry[S], line: str) -> str:
+    """A line with no more than the options that are not at their default."""
+    return write(registry, parse(registry, line), defaults=False)
+
+
 def split(text: str) -> list[str]:
     """Split a list of lines at the commas that stand outside brackets and double quotes.
 
     >>> split("svcca(share=0.9, rule=linear), cka")
     ['svcca(share=0.9, rule=linear)', 'cka']
+
+    Raises:
+        StudyError: It is longer than any list of parts.
     """
+    if len(text) > 8 * LONGEST:
+        raise StudyError(f"a list of parts is at most {8 * LONGEST} characters, not {len(text)}")
     parts, depth, start = [], 0, 0
     blank = _QUOTED.sub(lambda found: " " * len(found[0]), text)
     for i, character in enumerate(blank):
@@ -73,6 +84,8 @@ def split(text: str) -> list[str]:
 
 
 def _read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
+    if len(text) > LONGEST:
+        raise StudyError(f"a {kind} is written in at most {LONGEST} characters, not {len(text)}")
     match = _SPEC.fullmatch(text)
     if match is None:
         raise StudyError(f'{kind} "{text}" is not written as name or name(option=value, …)')
@@ -83,10 +96,10 @@ def _read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
         if not equals:
             raise StudyError(f'{kind} "{text}": "{part}" is not written as option=value')
         try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            options[key.strip()] = plain_yaml.parse(value)
+        except ValueError as error:
             raise StudyError(
-                f'{kind} "{text}": the value of {key.strip()} cannot be read'
+                f'{kind} "{text}": the value of {key.strip()} cannot be read: it {error}'
             ) from None
     return name, options
 
@@ -107,5 +120,8 @@ def _plain(value: Any) -> str:
 
 def _is_plain(text: str) -> bool:
     """Whether YAML reads a text as text, or as a number, which settings of text take too."""
-    value = yaml.safe_load(text)
+    try:
+        value = plain_yaml.parse(text)
+    except ValueError:  # such as a date that is none
+        return False
     return isinstance(value, str | int | float) and not isinstance(value, bool)

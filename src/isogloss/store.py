@@ -6,7 +6,9 @@
       deu.text-91aa03bb7c21.failed.json               why a unit could not be made
 
 A unit without a valid record does not exist. The data file is named by its own digest, so two
-processes that race on one unit cannot leave a record beside the other's data.
+processes that race on one unit cannot leave a record beside the other's data. Every JSON file has a
+seal (see ``sealing``), and the record holds digests of the data file and of each of its arrays.
+docs/store.md says what each file promises.
 
 A row is an utterance. The record names it by ``sentences`` (an id may recur) and ``takes`` (which
 recording of the sentence, from 0), one entry per row; see :meth:`Store.index`.
@@ -14,7 +16,7 @@ recording of the sentence, from 0), one entry per row; see :meth:`Store.index`.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +24,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from isogloss import atomic
+from isogloss import atomic, sealing
 from isogloss.corpora.base import Modality
-from isogloss.errors import StoreError
-from isogloss.settings import difference
+from isogloss.errors import OutputError, StoreError
+from isogloss.settings import difference, digest
 from isogloss.takes import RowIndex
 
-FORMAT = 2
+FORMAT = 3
+FAILED = ".failed.json"
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,6 @@ class Unit:
         return f"{self.language}.{self.modality}-{self.digest[:12]}"
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong in a store."""
-
-    file: str
-    what: str
-
-
 class Store:
     """The folder of one study's activations."""
 
@@ -75,38 +68,77 @@ class Store:
         self.folder = folder / "activations"
         self._records: dict[str, dict[str, Any]] = {}
         self._indices: dict[str, RowIndex] = {}
+        self._study: str | None = None
 
     def claim(self, identity: dict[str, Any]) -> None:
         """Take the folder for a study, or check that it is this study's.
+
+        A ``study.json`` that is lost or damaged is written anew if the records say that their units
+        were made for this study.
 
         Raises:
             StoreError: It holds another study; the settings that differ are named.
         """
         path = self.root / "study.json"
-        if not path.exists():
-            if self.folder.is_dir() and any(self.folder.glob("*.json")):
+        self.check_format(damaged=True)
+        there = self.study()
+        if there is None:
+            if self.owners() - {digest(identity)}:
                 raise StoreError(
-                    f"{self.root} holds activations but no study.json, so nobody can say what "
-                    "they are; choose another output folder"
+                    f"{self.root} holds activations but no study.json that could be read, and they "
+                    "were not made for this study; choose another output folder"
                 )
-            atomic.write_json(path, {"format": FORMAT, "identity": identity})
-            return
-        self.check_format()
-        differing = difference(read_json(path)["identity"], identity)
-        if differing:
-            raise StoreError(
-                f"{self.root} holds another study. It differs in {'; '.join(differing)}. "
-                "Choose another output folder, or delete this one"
-            )
+            sealing.write(path, {"format": FORMAT, "identity": identity})
+        else:
+            differing = difference(there, identity)
+            if differing:
+                raise StoreError(
+                    f"{self.root} holds another study. It differs in {'; '.join(differing)}. "
+                    "Choose another output folder, or delete this one"
+                )
+        self._study = digest(identity)
 
-    def check_format(self) -> None:
+    def study(self) -> dict[str, Any] | None:
+        """Whose folder it is, as it was given to :meth:`claim`; None if that is lost."""
+        try:
+            found = sealing.read(self.root / "study.json").get("identity")
+        except StoreError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def owners(self) -> set[str]:
+        """Digests of the studies that the readable records were made for."""
+        found = set()
+        for path in self.folder.glob("*.json"):
+            if path.name.endswith(FAILED):
+                continue
+            with suppress(StoreError):
+                found.add(str(sealing.read(path).get("study")))
+        return found
+
+    def check_format(self, *, damaged: bool = False) -> None:
         """Refuse a folder that another version of Isogloss wrote in another way.
+
+        Args:
+            damaged: Let pass a ``study.json`` of which nobody can tell.
 
         Raises:
             StoreError: It was; the message says what to do.
         """
         path = self.root / "study.json"
-        if path.exists() and (there := read_json(path).get("format")) != FORMAT:
+        if not path.exists():
+            return
+        try:
+            there = sealing.read(path).get("format")
+        except StoreError:
+            # Without a seal it is of an earlier version, or lost its seal by accident.
+            earlier = sealing.unsealed(path)
+            if earlier is None or earlier.get("format") == FORMAT:
+                if damaged:
+                    return
+                raise
+            there = earlier.get("format")
+        if there != FORMAT:
             raise StoreError(
                 f"{path} has format {there}, this version of Isogloss reads and writes {FORMAT}; "
                 "choose another output folder, or use the version that wrote this one"
@@ -116,8 +148,8 @@ class Store:
         """Give the folder back if none of the units is in it, as if it had never been claimed."""
         if any(self.has(u) or self.failure(u) for u in units):
             return
-        for name in ("study.json", "run.json", "sentences.parquet"):
-            (self.root / name).unlink(missing_ok=True)
+        for name in ("study.json", "run.json", "sentences.parquet", "digests.json"):
+            atomic.remove(self.root / name)
         with suppress(OSError):  # something else is in it
             self.root.rmdir()
 
@@ -139,11 +171,11 @@ class Store:
             path = self.folder / f"{unit.name}.json"
             if not path.exists():
                 raise StoreError(f"{unit.language} {unit.modality} is not in {self.root} yet")
-            record = read_json(path)
-            if record.get("digest") != unit.digest:
+            record = read_record(path)
+            if record["digest"] != unit.digest or set(record["shapes"]) != set(unit.taps):
                 raise StoreError(f"{path} does not describe the unit it is named after")
-            data = self.folder / str(record.get("file"))
-            if not data.is_file() or data.stat().st_size != record.get("bytes"):
+            data = self.folder / record["file"]
+            if _size(data) != record["bytes"]:
                 raise StoreError(f"{data} is missing or truncated; run again to make it anew")
             self._records[unit.name] = record
         return self._records[unit.name]
@@ -176,28 +208,53 @@ class Store:
         rows = len(record["sentences"])
         if len(set(zip(record["sentences"], record["takes"], strict=False))) != rows:
             raise StoreError(f"{unit.name}: sentence and take do not tell its {rows} rows apart")
-        if set(arrays) != set(unit.taps) or any(len(a) != rows for a in arrays.values()):
-            shapes = {tap: array.shape for tap, array in arrays.items()}
+        fits = all(len(a) == rows and a.dtype == np.float32 for a in arrays.values())
+        if set(arrays) != set(unit.taps) or not fits:
+            shapes = {tap: (array.shape, str(array.dtype)) for tap, array in arrays.items()}
             raise StoreError(f"{unit.name}: expected {unit.taps} × {rows} rows, got {shapes}")
-        data = save({tap: np.ascontiguousarray(arrays[tap]) for tap in unit.taps})
-        sha256 = hashlib.sha256(data).hexdigest()
-        file = f"{unit.name}-{sha256[:8]}.safetensors"
-        atomic.write_bytes(self.folder / file, data)
+        study = self._owner()
+        head, blocks = _safetensors({tap: arrays[tap] for tap in unit.taps})
+        content = hashlib.sha256(head)
+        for block in blocks.values():
+            content.update(block)
+        file = f"{unit.name}-{content.hexdigest()[:8]}.safetensors"
+        # Written block by block: a copy of all activations in memory would double the peak.
+        atomic.write_bytes(self.folder / file, (head, *blocks.values()))
         full = {
             "format": FORMAT,
+            "study": study,
             "digest": unit.digest,
             "language": unit.language,
             "modality": unit.modality,
             "file": file,
-            "bytes": len(data),
-            "sha256": sha256,
+            "bytes": len(head) + sum(block.nbytes for block in blocks.values()),
+            "sha256": content.hexdigest(),
             "shapes": {tap: list(arrays[tap].shape) for tap in unit.taps},
+            "offsets": _offsets(head, blocks),
+            "digests": {tap: hashlib.sha256(block).hexdigest() for tap, block in blocks.items()},
             **record,
         }
-        atomic.write_json(self.folder / f"{unit.name}.json", full)
-        (self.folder / f"{unit.name}.failed.json").unlink(missing_ok=True)
+        sealing.write(self.folder / f"{unit.name}.json", full)
+        atomic.remove(self.folder / f"{unit.name}{FAILED}")
         self._records[unit.name] = full
         self._indices.pop(unit.name, None)
+
+    def _owner(self) -> str:
+        """Digest of the study whose folder it is; empty for a folder that nobody claimed.
+
+        Raises:
+            OutputError: The folder was claimed and is gone. Activations must not come to lie in a
+                new one of that name, say on the disk below a mount point.
+        """
+        if self._study is None:
+            there = self.study()
+            self._study = digest(there) if there is not None else ""
+        elif self._study and not self.root.is_dir():
+            raise OutputError(
+                f"{self.root} has gone while it was written to. What was finished is where it "
+                "went; the same command goes on from there once it is back"
+            )
+        return self._study
 
     def amend(self, unit: Unit, fields: Mapping[str, Any]) -> None:
         """Replace fields of a committed unit's record that say nothing of its activations.
@@ -206,70 +263,115 @@ class Store:
             StoreError: The unit is not committed.
         """
         full = {**self.record(unit), **fields}
-        atomic.write_json(self.folder / f"{unit.name}.json", full)
+        sealing.write(self.folder / f"{unit.name}.json", full)
         self._records[unit.name] = full
 
     def fail(self, unit: Unit, record: dict[str, Any]) -> None:
         """Note why a unit could not be made."""
-        atomic.write_json(self.folder / f"{unit.name}.failed.json", record)
+        sealing.write(self.folder / f"{unit.name}{FAILED}", record)
 
     def failure(self, unit: Unit) -> dict[str, Any] | None:
-        """Why the last attempt at a unit failed, if it did."""
-        path = self.folder / f"{unit.name}.failed.json"
-        return read_json(path) if path.exists() else None
+        """Why the last attempt at a unit failed, if it did and if that can be read."""
+        path = self.folder / f"{unit.name}{FAILED}"
+        try:
+            return sealing.read(path)
+        except StoreError:
+            return None
 
     def view(self, unit: Unit, tap: str) -> NDArray[np.float32]:
-        """Read the activations of one tap: (sentences × features), rows as in the record."""
-        path = self.folder / self.record(unit)["file"]
+        """Read the activations of one tap: (sentences × features), rows as in the record.
+
+        Raises:
+            StoreError: The unit is not committed, or these activations are not what was written.
+        """
+        record = self.record(unit)
+        path = self.folder / record["file"]
+        rows, width = record["shapes"][tap]
         try:
-            with safe_open(path, framework="np") as file:
-                array: NDArray[np.float32] = file.get_tensor(tap)
-        except (SafetensorError, OSError) as error:
-            raise StoreError(f"{path} cannot be read ({error}); see `isogloss verify`") from None
-        return array
-
-    def verify(self) -> Iterator[Problem]:
-        """Check every file against its record. Yields what is wrong; nothing is changed."""
-        used = set()
-        for path in sorted(self.folder.glob("*.json")):
-            if path.name.endswith(".failed.json"):
-                continue
-            try:
-                record = read_json(path)
-                name, size, sha256 = record["file"], record["bytes"], record["sha256"]
-            except (StoreError, KeyError, TypeError) as error:
-                yield Problem(path.name, f"the record cannot be read: {error}")
-                continue
-            used.add(name)
-            data = self.folder / name
-            if not data.exists():
-                yield Problem(name, "the data file is missing")
-            elif data.stat().st_size != size:
-                yield Problem(name, f"{data.stat().st_size} bytes instead of {size}")
-            elif _sha256(data) != sha256:
-                yield Problem(name, "its content has changed since it was written")
-        for path in sorted(self.folder.glob("*.safetensors")):
-            if path.name not in used:
-                yield Problem(path.name, "belongs to no record: left by a run that was killed")
-        for path in sorted(self.root.rglob(f".*{atomic.TEMPORARY}")):
-            yield Problem(path.name, "a temporary file: left by a run that was killed")
+            # Read by what the sealed record says, since the header of the file may be damaged.
+            found = np.fromfile(path, "<f4", rows * width, offset=record["offsets"][tap])
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+        # Of what was read just now: the disk may have been well when another view was read.
+        if hashlib.sha256(found.data).hexdigest() != record["digests"][tap]:
+            raise sealing.damaged(path, f'the activations at tap "{tap}" have changed')
+        return found.reshape(rows, width)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that :func:`isogloss.atomic.write_json` wrote.
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a unit.
 
     Raises:
-        StoreError: It cannot be read.
+        StoreError: It is damaged, was written by another version, or names a file that is not
+            beside it.
     """
+    record = sealing.read(path)
+    if record.get("format") != FORMAT:
+        raise StoreError(
+            f"{path} has format {record.get('format')}, this version of Isogloss reads and writes "
+            f"{FORMAT}; choose another output folder, or use the version that wrote this one"
+        )
+    if why := _unsound(record):
+        raise StoreError(
+            f"{path} was not written by Isogloss: {why}. Delete it, or choose another folder"
+        )
+    return record
+
+
+def _unsound(record: dict[str, Any]) -> str:
+    """Why a record cannot be used although its seal is whole; empty if it can."""
+    kinds = {
+        "digest": str, "file": str, "bytes": int, "sha256": str, "shapes": dict, "offsets": dict,
+        "digests": dict, "sentences": list, "takes": list,
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        if not isinstance(record.get(name), kind):
+            return f'it has no "{name}"'
+    file, rows = record["file"], len(record["sentences"])
+    # A name with a folder in it would read, or let `verify` remove, what belongs to others.
+    if Path(file).name != file or set(file) & set("/\\:\0") or not file.endswith(".safetensors"):
+        return f'"{file}" is no name of a data file in its folder'
+    if len(record["takes"]) != rows:
+        return "it does not name its rows"
+    for tap, shape in record["shapes"].items():
+        start = record["offsets"].get(tap)
+        numbers = [*shape, start] if isinstance(shape, list) else []
+        if not (len(numbers) == 3 and all(type(n) is int and n >= 0 for n in numbers)):
+            return f'it does not say where tap "{tap}" is'
+        if shape[0] != rows or start + 4 * rows * shape[1] > record["bytes"]:
+            return f'tap "{tap}" does not fit'
+    return ""
+
+
+def _size(path: Path) -> int | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} is damaged ({error})") from None
-    if not isinstance(value, dict):
-        raise StoreError(f"{path} is damaged: it holds no object")
-    return value
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _safetensors(
+    arrays: Mapping[str, NDArray[np.float32]],
+) -> tuple[bytes, dict[str, memoryview]]:
+    """The header of a safetensors file, and the bytes of each array, which are not copied.
+
+    Source: the format's description in the README of github.com/huggingface/safetensors.
+    """
+    header, blocks, end = {}, {}, 0
+    for tap, array in arrays.items():
+        flat = np.ascontiguousarray(array, dtype="<f4")
+        blocks[tap] = flat.reshape(-1).view(np.uint8).data
+        start, end = end, end + flat.nbytes
+        header[tap] = {"dtype": "F32", "shape": list(flat.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, blocks
+
+
+def _offsets(head: bytes, blocks: Mapping[str, memoryview]) -> dict[str, int]:
+    """Where in the file each array begins."""
+    found, start = {}, len(head)
+    for tap, block in blocks.items():
+        found[tap] = start
+        start += block.nbytes
+    return found

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SerializeAsAny
 
-from isogloss import specs
+from isogloss import plain_yaml, specs
 from isogloss.analyses import ANALYSES, Analysis
 from isogloss.confounds import DEFAULT
 from isogloss.corpora import CORPORA, CorpusSource
 from isogloss.errors import StudyError
+from isogloss.executors import EXECUTORS, Executor
 from isogloss.models import MODELS, ModelSource
 from isogloss.registry import Registry
 from isogloss.settings import Names, Settings, check_keys, setting
@@ -19,7 +20,7 @@ from isogloss.similarity.measures import MEASURES
 
 S = TypeVar("S", bound=Settings)
 
-KINDS = {"corpus": "source", "model": "family"}
+KINDS = {"corpus": "source", "model": "family", "executor": "kind"}
 """The key of each section that says which kind of part its other keys belong to."""
 
 
@@ -136,6 +137,12 @@ class Study(Settings):
         ge=0,
         help="Threads that prepare inputs and compare views; 0: one a core.",
     )
+    executor: Annotated[SerializeAsAny[Executor], _section(EXECUTORS)] = setting(
+        "here",
+        role="runtime",
+        help="Where work runs: here, processes, slurm or ray, with its settings; see "
+        "`isogloss executors`.",
+    )
     memory: float = setting(
         1.0,
         role="runtime",
@@ -159,16 +166,17 @@ class Study(Settings):
         """
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            with path.open("rb") as file:
+                text = file.read(plain_yaml.LARGEST * 4 + 1).decode("utf-8-sig")
         except OSError as error:
             hint = "`isogloss init` writes one to start from"
             raise StudyError(f"cannot read the study {path} ({error.strerror}); {hint}") from None
         except UnicodeDecodeError as error:
             raise StudyError(f"{path} is not UTF-8 text ({error.reason})") from None
         try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise StudyError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+            values = plain_yaml.parse(text)
+        except ValueError as error:
+            raise StudyError(f"{path}: {error}") from None
         if not isinstance(values, dict):
             raise StudyError(f"{path} holds no settings; `isogloss init` writes a file with all")
         try:

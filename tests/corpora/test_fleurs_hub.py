@@ -1,15 +1,9 @@
 """FLEURS through the hub's own client, from a server on this machine that speaks its protocol."""
 
-import hashlib
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
-from urllib.parse import unquote
-
 import pytest
 
 from fleurs_tree import make_tree
+from hub_server import serving
 from isogloss.corpora import CORPORA
 from isogloss.errors import CorpusError
 from isogloss.selection import select
@@ -21,89 +15,18 @@ COPY = "fedcba9876543210fedcba9876543210fedcba98"
 BRANCH = "refs/convert/parquet"
 
 
-class Server(BaseHTTPRequestHandler):
-    """As much of the hub as fetching files of a dataset needs."""
-
-    trees: ClassVar[dict] = {}
-    """Commit -> folder."""
-    names: ClassVar[dict] = {}
-    """Branch -> commit."""
-    asked: ClassVar[list] = []
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.reply(body=False)
-
-    def do_GET(self):
-        self.reply(body=True)
-
-    def reply(self, *, body):
-        path = unquote(self.path.partition("?")[0])
-        api, files = "/api/datasets/google/fleurs/revision/", "/datasets/google/fleurs/resolve/"
-        if path.startswith(api):
-            commit = self.commit(path.removeprefix(api))
-            if commit is None:
-                return self.send(404, b"", {"X-Error-Code": "RevisionNotFound"}, body)
-            folder = self.trees[commit]
-            there = sorted(p for p in folder.rglob("*") if p.is_file())
-            names = [{"rfilename": p.relative_to(folder).as_posix()} for p in there]
-            info = {"id": "google/fleurs", "sha": commit, "siblings": names}
-            return self.send(200, json.dumps(info).encode(), {}, body)
-        rest = path.removeprefix(files)
-        for name in (*self.names, *self.trees):
-            if rest.startswith(f"{name}/"):
-                commit = self.commit(name)
-                file = rest.removeprefix(f"{name}/")
-                if body:
-                    self.asked.append(file)
-                place = self.trees[commit] / file
-                if not place.is_file():
-                    headers = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}
-                    return self.send(404, b"", headers, body)
-                data = place.read_bytes()
-                etag = f'"{hashlib.sha256(data).hexdigest()}"'
-                return self.send(200, data, {"ETag": etag, "X-Repo-Commit": commit}, body)
-        return self.send(404, b"", {"X-Error-Code": "RevisionNotFound"}, body)
-
-    def commit(self, name):
-        commit = self.names.get(name, name)
-        return commit if commit in self.trees else None
-
-    def send(self, status, data, headers, body):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": len(data)}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """German, English and Finnish in the main form; Finnish and Swahili in the Parquet copy."""
-    from huggingface_hub import constants
-
     main = make_tree(tmp_path / "main", ("deu", "eng", "fin"), 6)
     copy = make_tree(tmp_path / "copy", ("fin", "swh"), 6, "parquet")
     trees = {PINNED: main.folder, COPY: copy.folder}
     names = {"main": PINNED, BRANCH: COPY}
-    handler = type("Serving", (Server,), {"trees": trees, "names": names, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("ISOGLOSS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-    yield server, handler.asked, main, copy
-    server.shutdown()
-    server.server_close()
+    with serving(
+        "datasets", "google/fleurs", trees, names, cache=tmp_path / "hf", monkeypatch=monkeypatch
+    ) as (server, asked):
+        yield server, asked, main, copy
 
 
 def test_two_files_a_language(hub):

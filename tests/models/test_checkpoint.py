@@ -1,17 +1,13 @@
 """What a checkpoint is, what its content is called, and every way in which it can be wrong."""
 
-import hashlib
 import json
 import os
 import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from hub_server import serving
 from isogloss.errors import ModelError, StudyError
 from isogloss.models._checkpoint import _hub_commit, find
 from isogloss.models._files import content_digest
@@ -381,67 +377,18 @@ def test_shards_of_any_name_count(tmp_path):
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class Hub(BaseHTTPRequestHandler):
-    """As much of the hub's interface as fetching a checkpoint needs."""
-
-    folder: ClassVar[Path]
-    asked: ClassVar[list[str]] = []
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.reply(body=False)
-
-    def do_GET(self):
-        self.reply(body=True)
-
-    def reply(self, *, body):
-        path = self.path.partition("?")[0]
-        if path.startswith("/api/models/org/model"):
-            if path.count("/revision/") and not path.endswith((COMMIT, "/main")):
-                return self.send(404, b"", {"X-Error-Code": "RevisionNotFound"}, body)
-            names = sorted(p.name for p in self.folder.iterdir())
-            info = {"id": "org/model", "sha": COMMIT, "siblings": [{"rfilename": n} for n in names]}
-            return self.send(200, json.dumps(info).encode(), {}, body)
-        if path.startswith(("/org/model/resolve/main/", f"/org/model/resolve/{COMMIT}/")):
-            data = (self.folder / path.rpartition("/")[2]).read_bytes()
-            self.asked.append(path.rpartition("/")[2])
-            etag = f'"{hashlib.sha256(data).hexdigest()}"'
-            return self.send(200, data, {"ETag": etag, "X-Repo-Commit": COMMIT}, body)
-        return self.send(404, b"", {"X-Error-Code": "RepoNotFound"}, body)
-
-    def send(self, status, data, headers, body):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": len(data)}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-
 @pytest.fixture
 def hub(tiny, tmp_path, monkeypatch):
     """A small hub on this machine that serves one checkpoint, and an empty cache."""
-    from huggingface_hub import constants
-
     folder = shutil.copytree(tiny, tmp_path / "served")
     (folder / "seamlessM4T_v2_large.pt").write_bytes(b"must not be fetched")
     (folder / "pytorch_model.bin").write_bytes(b"must not be fetched either")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Served", (Hub,), {"folder": folder}))
-    server.RequestHandlerClass.asked = asked = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    cache, names = tmp_path / "cache", {"main": COMMIT}
     _hub_commit.cache_clear()
-    yield server, asked
-    server.shutdown()
-    server.server_close()
+    with serving(
+        "models", "org/model", {COMMIT: folder}, names, cache=cache, monkeypatch=monkeypatch
+    ) as found:
+        yield found
     _hub_commit.cache_clear()
 
 
@@ -482,7 +429,7 @@ def test_hub_that_lacks_it(hub):
 
 def test_one_file_on_the_hub(hub):
     server, asked = hub
-    (server.RequestHandlerClass.folder / "config.json").unlink()
+    (server.RequestHandlerClass.trees[COMMIT] / "config.json").unlink()
     wanted = {"patterns": ("*.pt",), "what": "the encoder", "where": "Ask."}
     found = find_file("org/model", **wanted)
     assert found.fingerprint() == f"commit:{COMMIT}/seamlessM4T_v2_large.pt"

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from isogloss.errors import MeasureError
-from isogloss.similarity.mantel import difference, mantel, mantel_all, ordinary_p
+from isogloss.similarity.correlation import difference, ordinary_p
+from isogloss.similarity.mantel import mantel, mantel_all
 
 
 def names(count):

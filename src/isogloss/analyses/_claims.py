@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from isogloss import specs
+from isogloss.analyses import _adapted
 from isogloss.analyses._curves import shown, split
 from isogloss.analyses.base import Claim, Scores
 from isogloss.findings import statistics
@@ -24,8 +25,6 @@ UNITS: dict[Scores, str] = {
     "calibrated": "difference of calibrated scores",
     "controlled": "difference of calibrated scores",
 }
-POOLED = "pool"
-"""Tap behind which both modalities are one vector for a sentence."""
 SATURATED = "chance gives the best score there is, so differences are rounding"
 _NEAR = 1e-9
 
@@ -193,17 +192,10 @@ def layers(table: Table, group: str, low: float, high: float) -> list[int]:
 
 
 def adapted(table: Table, i: int) -> bool:
-    """Whether a place lies right behind a length adaptor, pooling or Q-Former.
-
-    There the text tap is that of the place before, since speech alone went on; or both were
-    pooled.
-    """
-    here = table.columns[i]
-    before = [table.columns[j] for j in table.of(here.group) if j < i]
-    if not before:
-        return False
-    alone = before[-1].tap_a == here.tap_a and before[-1].tap_b != here.tap_b
-    return alone or here.tap_a == here.tap_b == POOLED
+    """Whether a place lies right behind a length adaptor, see :func:`_adapted.adapted`."""
+    places = table.of(table.columns[i].group)
+    taps = [(table.columns[j].tap_a, table.columns[j].tap_b) for j in places]
+    return _adapted.adapted(taps)[places.index(i)]
 
 
 def claim(

@@ -20,7 +20,7 @@ from isogloss.analyses._claims import (
 from isogloss.analyses.base import Claim
 from isogloss.findings import statistics
 from isogloss.findings.statistics import Estimate
-from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.languages import RESOURCE_LEVELS, rank, studied_level
 
 GROUP = "matched"
 INITIAL, THIRD, LATE = 1 / 6, 1 / 3, 5 / 6
@@ -41,9 +41,7 @@ def claims(table: Table) -> Iterator[Claim]:
 
 def levels(table: Table) -> list[str]:
     """The resource level of each row's language; empty for one that the study does not have."""
-    known = languages()
-    of = (known[x].resource if x in known else "" for x in table.first())
-    return [level if level in RESOURCE_LEVELS else "" for level in of]
+    return [studied_level(code) for code in table.first()]
 
 
 def _thirds(table: Table) -> tuple[list[int], list[int], list[int]]:
@@ -199,8 +197,7 @@ def _resource(table: Table) -> Iterator[Claim]:
     every = table.of(GROUP)
     usable = defined(table, every)
     of = levels(table)
-    chosen = [i for i, own in enumerate(of) if own]
-    rank = {level: float(len(RESOURCE_LEVELS) - i) for i, level in enumerate(RESOURCE_LEVELS)}
+    chosen, steps = [i for i, own in enumerate(of) if own], len(RESOURCE_LEVELS)
     for name, columns, where in (
         ("resource", usable, ""),
         ("resource last", every[-1:], " at the last tap"),
@@ -208,7 +205,7 @@ def _resource(table: Table) -> Iterator[Claim]:
         found, detail = _absent("any depth with scores"), ""
         if columns:
             values = contrast(table, weights(table, columns))
-            found = statistics.trend(values[chosen], [rank[of[i]] for i in chosen])
+            found = statistics.trend(values[chosen], [float(steps - rank(of[i])) for i in chosen])
             found, detail = why(table, found), _by_level(table.sign * values, of)
             if columns is usable and len(usable) < len(every):
                 detail += f"; over {len(usable)} of {len(every)} taps, the others lack scores"

@@ -4,19 +4,18 @@ from typing import Any
 
 import polars as pl
 
+from isogloss.analyses._curves import beside, high_to_low
 from isogloss.charts import Axis, Chart, Line, Marks, Panel
-from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.findings.statistics import LEVEL
+from isogloss.languages import name_of
 
-_SIDE_BY_SIDE = 16
-"""Languages that two panels in one row have room for."""
 _COLOURS = {"raw": 0, "calibrated": 1, "controlled": 2}
 _CALLED = {"raw": "raw", "calibrated": "calibrated", "controlled": "confounds taken out"}
 
 
 def figure(table: pl.DataFrame, measure: str, number: int | None = None) -> Chart:
     """One mark per language and kind of scores: raw beside calibrated, for their scales differ."""
-    rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
-    ordered = table.sort(pl.col("resource").replace_strict(rank, default=len(rank)), "language")
+    ordered = table.sort(high_to_low("resource"), "language")
     names = tuple(ordered["language"].unique(maintain_order=True))
     x = Axis("language, from high to low resource", names)
     panels = []
@@ -37,7 +36,7 @@ def figure(table: pl.DataFrame, measure: str, number: int | None = None) -> Char
         "Ranges are 95 % intervals over sentences, each language by itself. Above zero the "
         "modality gap is the larger one, below zero the language gap.",
         tuple(panels),
-        columns=2 if len(names) <= _SIDE_BY_SIDE else 1,
+        columns=beside(names),
     )
 
 
@@ -54,9 +53,7 @@ def _marks(kind: str, rows: pl.DataFrame) -> Marks:
 
 
 def _hover(row: dict[str, Any]) -> str:
-    known = languages()
-    name = known[row["language"]].name if row["language"] in known else row["language"]
-    lines = [f"{name}, {_CALLED[row['scores']]}"]
+    lines = [f"{name_of(row['language'])}, {_CALLED[row['scores']]}"]
     if row["reason"]:
         return "\n".join([*lines, f"not tested: {row['reason']}"])
     return "\n".join(
@@ -76,7 +73,7 @@ def findings(table: pl.DataFrame, measure: str) -> list[str]:
         tested = rows.filter(pl.col("reason") == "")
         if tested.is_empty():
             continue
-        clear = tested.filter(pl.col("p adjusted") <= 0.05)
+        clear = tested.filter(pl.col("p adjusted") <= LEVEL)
         partner = clear.filter(pl.col("difference") > 0).height
         what = {"controlled": "calibrated scores without confounds"}.get(
             str(kind), f"{kind} scores"

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isogloss.languages import language
+from isogloss.findings.statistics import LEVEL
+from isogloss.languages import language, rank, studied_level
 from isogloss.similarity.base import Floats
 
 CROSS_MODAL = "cross-modal"
 STATES = ("reached", "start", "never")
 """Reached between two taps; reached at the first tap already; not reached at any tap."""
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def arrivals(
 def _nothing(top: float, p_value: float) -> str:
     if not top > 0:
         return "above chance at no tap"
-    return f"not above chance: p = {p_value:.2g} over all taps" if p_value > SIGNIFICANT else ""
+    return f"not above chance: p = {p_value:.2g} over all taps" if p_value > LEVEL else ""
 
 
 def _kin(a: str, b: str) -> str:
@@ -110,6 +110,5 @@ def _kin(a: str, b: str) -> str:
 
 
 def _resource(codes: Sequence[str]) -> str:
-    order = ("high", "medium", "low")
-    levels = [language(code).resource for code in codes]
-    return "–".join(sorted(levels, key=order.index)) if set(levels) <= set(order) else ""
+    levels = [studied_level(code) for code in codes]
+    return "–".join(sorted(levels, key=rank)) if all(levels) else ""

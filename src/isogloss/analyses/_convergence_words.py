@@ -6,12 +6,11 @@ from math import isnan
 
 import numpy as np
 import polars as pl
-from scipy import optimize, stats
 
 from isogloss.analyses._convergence_curves import CROSS_MODAL
 from isogloss.analyses._convergence_figures import WHAT
 from isogloss.analyses.base import Claim
-from isogloss.similarity.over_languages import languages
+from isogloss.findings.statistics import mean
 
 _FEW = 3
 _KEY = ("language_a", "language_b")
@@ -89,8 +88,7 @@ def claims(frame: pl.DataFrame) -> tuple[Claim, ...]:
     """The language gap is reduced earlier in text than in speech (section 3.2).
 
     The effect is the mean over pairs of languages of the depth in speech minus that in text, for
-    pairs that have both; its interval is that of
-    :func:`isogloss.similarity.over_languages.languages`, and the p-value belongs to it.
+    pairs that have both, and is tested by :func:`isogloss.findings.statistics.mean`.
     """
     there = set(frame["what"])
     if not {"text", "speech"} <= there:
@@ -115,39 +113,18 @@ def _tested(rows: pl.DataFrame, scores: str) -> Claim:
     if pairs.is_empty():
         return _claim(scores, reason="no pair of languages converges in text and in speech")
     later = (pairs["own_depth_speech"] - pairs["own_depth"]).to_numpy()
-    names = {*pairs["language_a"], *pairs["language_b"]}
-    mean = float(later.mean())
-    # The p-value takes its degrees of freedom from the width, so only what is shown is cut.
-    spread = languages(pairs["language_a"].to_list(), pairs["language_b"].to_list(), later)
-    low, high = max(-1.0, spread.low), min(1.0, spread.high)
-    if isnan(spread.low):
-        low = high = float("nan")
+    found = mean(later, pairs["language_a"].to_list(), pairs["language_b"].to_list())
+    # A depth is 0 to 1, and so what is shown is cut; the test is not.
+    low, high = np.clip([found.low, found.high], -1.0, 1.0).tolist()
     without = both.height - pairs.height
     left = f", {without} more never do in one of them" if without else ""
     detail = (
         f"pairs of languages reach {rows['share'][0]:g} of their own maximum at a mean depth of "
         f"{float(pairs['own_depth'].mean()):.2f} in text and "  # type: ignore[arg-type]
         f"{float(pairs['own_depth_speech'].mean()):.2f} in speech "  # type: ignore[arg-type]
-        f"({pairs.height} pairs of {len(names)} languages{left}; {scores} scores)"
+        f"({pairs.height} pairs of {found.count} languages{left}; {scores} scores)"
     )
-    p_value = p_of(mean, spread.se, spread.high - spread.low)
-    return _claim(scores, mean, low, high, p_value, len(names), detail, spread.reason)
-
-
-def p_of(mean: float, se: float, width: float) -> float:
-    """Two-sided p-value of a mean whose 95 % interval, by Student's t, has a width.
-
-    The degrees of freedom follow from the width in standard errors, so that p is below .05 where
-    the interval leaves out 0.
-    """
-    if isnan(width) or not se > 0:
-        return float("nan")
-    ratio = width / 2 / se
-    normal = float(stats.norm.ppf(0.975))
-    if ratio <= normal * (1 + 1e-9):
-        return float(2 * stats.norm.sf(abs(mean) / se))
-    freedom = optimize.brentq(lambda f: stats.t.ppf(0.975, f) - ratio, 0.5, 1e9)
-    return float(2 * stats.t.sf(abs(mean) / se, freedom))
+    return _claim(scores, found.effect, low, high, found.p_value, found.count, detail, found.reason)
 
 
 def _claim(

@@ -11,6 +11,7 @@ from isogloss import specs
 from isogloss.charts import Axis, Line, Panel
 from isogloss.families import mean_interval
 from isogloss.figures import plan
+from isogloss.languages import RESOURCE_LEVELS, UNKNOWN, languages, rank
 from isogloss.results import NULL, PLAIN, calibrate
 from isogloss.similarity.intervals import Interval
 from isogloss.similarity.measures import MEASURES
@@ -23,6 +24,8 @@ SENTENCES_HELP = (
 )
 MIN_SENTENCES = 3
 CHANCE, BASELINE = "chance (matched null)", "Gaussian baseline"
+_SIDE_BY_SIDE = 16
+"""Languages that two panels in one row have room for."""
 NO_CHANCE = (
     "There is no chance level to compare with: this measure has none in closed form. Set "
     "`permutations` above 0."
@@ -172,6 +175,23 @@ def shown(value: float | None) -> str:
     ('0.50', 'undefined')
     """
     return "undefined" if value is None or isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+
+
+def beside(names: Sequence[str]) -> int:
+    """How many panels with so many languages stand in one row."""
+    return 2 if len(names) <= _SIDE_BY_SIDE else 1
+
+
+def resource(column: str) -> pl.Expr:
+    """The resource level of the languages of a column."""
+    known = {code: x.resource for code, x in languages().items()}
+    return pl.col(column).replace_strict(known, default=UNKNOWN)
+
+
+def high_to_low(column: str) -> pl.Expr:
+    """What sorts resource levels from high to low, with unknown ones last."""
+    order = {name: rank(name) for name in RESOURCE_LEVELS}
+    return pl.col(column).replace_strict(order, default=rank(UNKNOWN))
 
 
 def nan_free(column: str) -> pl.Expr:

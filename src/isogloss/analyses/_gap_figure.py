@@ -6,14 +6,11 @@ import numpy as np
 import polars as pl
 
 from isogloss import specs
-from isogloss.analyses._curves import BASELINE, CHANCE, lacks_chance, shown, y_axis
+from isogloss.analyses._curves import BASELINE, CHANCE, beside, lacks_chance, shown, y_axis
 from isogloss.analyses._gap_table import KINDS, MODAL
 from isogloss.charts import Axis, Chart, Line, Marks, Panel, Role
-from isogloss.languages import languages
+from isogloss.languages import name_of
 from isogloss.similarity.measures import MEASURES
-
-_SIDE_BY_SIDE = 16
-"""Languages that two panels in one row have room for."""
 
 
 def figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
@@ -62,7 +59,7 @@ def figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
     chance = not lacks_chance(frame)
     both = ", and under its top when calibrated," if chance and not larger else ""
     how = "; calibrated scores are (score − chance) / (best − chance)" if chance else ""
-    beside = "a dash is the matched null of its kind and a dot" if chance else "a dot is"
+    signs = "a dash is the matched null of its kind and a dot" if chance else "a dot is"
     panels = [Panel("Raw", x, y_axis(measure, calibrated=False), tuple(raw))]
     if chance:
         panels.append(Panel("Calibrated", x, y_axis(measure, calibrated=True), tuple(calibrated)))
@@ -72,11 +69,11 @@ def figure(frame: pl.DataFrame, table: pl.DataFrame) -> Chart:
         "Modality gap against language gap",
         f"Similarity ({measure}) at the last tap ({label}): a language's text to its own speech "
         f"(cross-modal{interval}), and its text and its speech to those of every other language "
-        f"(mean, and range over the partners). Beside each raw score {beside} the study's "
+        f"(mean, and range over the partners). Beside each raw score {signs} the study's "
         f"Gaussian baseline{how}. A cross-modal point {place} of the text range{both} means that "
         "the modality gap is the larger one.",
         tuple(panels),
-        columns=2 if len(names) <= _SIDE_BY_SIDE else 1,
+        columns=beside(names),
     )
 
 
@@ -85,7 +82,7 @@ def _any(table: pl.DataFrame, kind: str, what: str) -> bool:
 
 
 def _hover(row: dict[str, Any], kind: str, suffix: str) -> str:
-    name = languages()[str(row["language"])].name
+    name = name_of(row["language"])
     value = row[f"{kind}{suffix}"]
     if value is None:
         return f"{name}, {kind}\nnot defined"

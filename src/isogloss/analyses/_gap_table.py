@@ -3,8 +3,7 @@
 import polars as pl
 
 from isogloss import specs
-from isogloss.analyses._curves import nan_free
-from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.analyses._curves import high_to_low, nan_free, resource
 from isogloss.results import NULL, calibrate
 from isogloss.similarity.measures import MEASURES
 
@@ -28,11 +27,9 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
         NULL.alias("null"), calibrate(pl.col("baseline"), NULL).alias("baseline calibrated")
     )
     larger = specs.parse(MEASURES, frame["measure"][0]).info.larger_is_more_similar
-    level = {code: x.resource for code, x in languages().items()}
-    rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
     table = both.select(
         pl.col("language_a").alias("language"),
-        pl.col("language_a").replace_strict(level, default="unknown").alias("resource"),
+        resource("language_a").alias("resource"),
     ).unique()
     for kind in KINDS:
         rows = both.filter(group=kind).group_by(language="language_a")
@@ -85,7 +82,7 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
             verdict("").alias("larger gap"),
             verdict(" calibrated").alias("larger gap (calibrated)"),
         )
-        .sort(pl.col("resource").replace_strict(rank, default=len(rank)), "language")
+        .sort(high_to_low("resource"), "language")
         .select(
             "language",
             "resource",

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isogloss.languages import RESOURCE_LEVELS, language
+from isogloss.languages import language, studied_level
 from isogloss.similarity.base import Floats
+from isogloss.similarity.correlation import FEWEST_FOR_INTERVAL
 from isogloss.similarity.intervals import t_quantile
-from isogloss.similarity.mantel import FEWEST_FOR_INTERVAL, mantel_all
+from isogloss.similarity.mantel import mantel_all
 
 FACTORS = ("family", "script", "resource level")
 
@@ -41,7 +42,7 @@ def group(code: str, factor: str) -> str:
     """What a language belongs to; empty if that is not known."""
     spoken = language(code)
     if factor == "resource level":
-        return spoken.resource if spoken.resource in RESOURCE_LEVELS else ""
+        return studied_level(spoken.code)
     return spoken.family if factor == "family" else spoken.script
 
 

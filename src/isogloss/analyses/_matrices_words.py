@@ -10,8 +10,7 @@ import polars as pl
 from isogloss.analyses._matrices_figures import shown_scores
 from isogloss.analyses._matrices_groups import FACTORS, group
 from isogloss.corpora.base import MODALITIES
-
-_LEVEL = 0.05
+from isogloss.findings.statistics import LEVEL
 
 
 def findings(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -37,7 +36,7 @@ def _word(row: dict[str, Any]) -> str:
     if isnan(row["p_value"]):
         return "are set beside others without a test"
     # An interval that holds 0 beside a small p, as with few languages, says nothing.
-    if row["p_value"] > _LEVEL or row["low"] <= 0 <= row["high"]:
+    if row["p_value"] > LEVEL or row["low"] <= 0 <= row["high"]:
         return "are not shown to be more, or less, alike than others"
     return "are more alike than others" if row["effect"] > 0 else "are less alike than others"
 
@@ -78,7 +77,7 @@ def _test(row: dict[str, Any], modality: str, factor: str, scores: str) -> str:
 
 def _over_taps(rows: pl.DataFrame, most: dict[str, Any], modality: str, factor: str) -> str:
     tested = rows.filter(pl.col("p_all").is_not_nan())
-    above = tested.filter((pl.col("p_all") <= _LEVEL) & (pl.col("effect") > 0)).height
+    above = tested.filter((pl.col("p_all") <= LEVEL) & (pl.col("effect") > 0)).height
     return (
         f"In {modality}, the difference by {factor} is largest at tap {most['tap']} "
         f"({most['effect']:.3f}), and above 0 at {above} of {tested.height} taps (p ≤ .05, "

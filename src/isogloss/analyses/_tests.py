@@ -2,7 +2,8 @@
 
 import polars as pl
 
-LEVEL = 0.05
+from isogloss.findings.statistics import LEVEL
+
 _INVERSE = 20
 """One over the level, as a whole number, so that what is counted by it is exact."""
 _NO_TEST = "no p-value"

@@ -11,7 +11,8 @@ from isogloss.errors import IsoglossError
 from isogloss.fragmentation import SHARES, Share
 from isogloss.languages import RESOURCE_LEVELS, language
 from isogloss.similarity.base import Floats
-from isogloss.similarity.mantel import Correlation, difference, mantel_all
+from isogloss.similarity.correlation import Correlation, difference
+from isogloss.similarity.mantel import mantel_all
 
 INPUT = "in"
 _NULL_BAND = (0.025, 0.975)

@@ -10,10 +10,10 @@ import polars as pl
 from isogloss.analyses._tokens_figures import SCORES
 from isogloss.analyses._tokens_table import INPUT
 from isogloss.analyses.base import Claim
+from isogloss.findings.statistics import LEVEL
 from isogloss.fragmentation import KINDS, SHARES
 
 _SOURCE = "section 3.2"
-_LEVEL = 0.05
 NAN = float("nan")
 
 
@@ -77,7 +77,7 @@ def _headline(frame: pl.DataFrame) -> Iterator[str]:
 
 def _word(row: dict[str, Any]) -> str:
     # An interval that holds 0 beside a small p, as with few languages, says nothing.
-    if row["p_mantel"] > _LEVEL or row["low"] <= 0 <= row["high"]:
+    if row["p_mantel"] > LEVEL or row["low"] <= 0 <= row["high"]:
         return "Languages that share more tokens are not shown to have more, or less, alike texts"
     return f"Languages that share more tokens have {'more' if row['r'] > 0 else 'less'} alike texts"
 

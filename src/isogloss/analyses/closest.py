@@ -14,10 +14,10 @@ from isogloss.analyses._crossfit import Crossfit
 from isogloss.analyses._gap_table import MODAL, TEXT
 from isogloss.analyses._halves import SPLITS_HELP, scored, whole, with_halves
 from isogloss.analyses.base import Claim, Comparison, Material, Reading, Summary
-from isogloss.analyses.gaps import Gaps
+from isogloss.analyses.gaps import of_run
 from isogloss.charts import Chart
-from isogloss.findings.statistics import holm
-from isogloss.languages import languages
+from isogloss.findings.statistics import LEVEL, holm
+from isogloss.languages import level
 from isogloss.settings import setting
 from isogloss.similarity.inference import benjamini_hochberg
 from isogloss.similarity.measures import MEASURES
@@ -83,8 +83,8 @@ class Closest(Reading):
 
 def _wanted(material: Material) -> list[Comparison]:
     own = [specs.parse(ANALYSES, line) for line in material.study["analyses"]]
-    gaps = next((a for a in own if isinstance(a, Gaps)), Gaps())
-    return [c for c in gaps.comparisons(material.contents) if c.group in (MODAL, TEXT)]
+    every = of_run(own).comparisons(material.contents)
+    return [c for c in every if c.group in (MODAL, TEXT)]
 
 
 def _claims(frame: pl.DataFrame) -> Iterator[Claim]:
@@ -95,8 +95,8 @@ def _claims(frame: pl.DataFrame) -> Iterator[Claim]:
                 found = Crossfit.of(table)
                 singles = [found.single(i)[0] for i in range(len(found.names))]
                 p = holm([s.p_value for s in singles])
-                above = sum(q <= 0.05 and s.effect > 0 for q, s in zip(p, singles, strict=True))
-                below = sum(q <= 0.05 and s.effect < 0 for q, s in zip(p, singles, strict=True))
+                above = sum(q <= LEVEL and s.effect > 0 for q, s in zip(p, singles, strict=True))
+                below = sum(q <= LEVEL and s.effect < 0 for q, s in zip(p, singles, strict=True))
                 detail = (
                     f"mean over languages; taken by itself (adjusted p ≤ .05), the partner is "
                     f"closer for {above} of {len(singles)} languages, own speech for {below}"
@@ -118,25 +118,24 @@ def by_language(frame: pl.DataFrame) -> pl.DataFrame:
         (Benjamini and Hochberg), ``closer`` and ``reason``.
     """
     rows: list[dict[str, Any]] = []
-    level = {code: x.resource for code, x in languages().items()}
     for table in with_halves(frame, fitted=False):
         if table.halves is not None:
-            rows += _rows(table, level)
+            rows += _rows(table)
     return pl.DataFrame(rows, schema=_COLUMNS)
 
 
-def _rows(table: Table, level: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _rows(table: Table) -> Iterator[dict[str, Any]]:
     fit = Crossfit.of(table)
     found = [fit.single(i) for i in range(len(fit.names))]
     p = [estimate.p_value for estimate, _ in found]
     for name, (e, partner), adjusted, q in zip(
         fit.names, found, holm(p), benjamini_hochberg(p), strict=True
     ):
-        clear = adjusted <= 0.05
+        clear = adjusted <= LEVEL
         own = "neither is clearly closer" if not e.reason else ""
         yield {
             "language": name,
-            "resource": level.get(name, "unknown"),
+            "resource": level(name),
             "scores": table.scores,
             "closest": partner,
             "difference": e.effect,

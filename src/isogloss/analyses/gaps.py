@@ -103,6 +103,11 @@ class Gaps(Analysis):
         )
 
 
+def of_run(analyses: Iterable[Analysis]) -> Gaps:
+    """The analysis of gaps among those of a run, or one with the defaults if it has none."""
+    return next((part for part in analyses if isinstance(part, Gaps)), Gaps())
+
+
 def _findings(table: pl.DataFrame, verdicts: Sequence[str]) -> tuple[str, ...]:
     names = {"larger gap": "raw scores", "larger gap (calibrated)": "calibrated scores"}
     found = []

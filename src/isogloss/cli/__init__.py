@@ -1,14 +1,22 @@
 """The command line: parse, call the Python API, show progress."""
 
 import os
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
 
 from isogloss import __version__
+from isogloss.cli.harmless import harmless, harmless_output
 from isogloss.errors import IsoglossError
+from isogloss.interrupts import Ended, Interrupted, ending
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SIGNAL = 128
+"""A shell's exit code for a command that a signal ended is this much more than the signal."""
 
 _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # else idle threads spin, and a busy machine slows to a crawl
@@ -47,6 +55,7 @@ for _name, _where, _help in (
     ("corpora", "listings:corpora", "List the corpora."),
     ("measures", "listings:measures", "List the similarity measures."),
     ("analyses", "listings:analyses", "List the analyses."),
+    ("executors", "listings:executors", "List where work can run."),
     ("languages", "listings:languages", "List the languages with their codes."),
 ):
     app.command(f"isogloss.cli.{_where}", name=_name, help=_help)
@@ -57,7 +66,7 @@ app.command(_corpus)
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped."""
     sys.exit(call(sys.argv[1:]))
 
 
@@ -67,24 +76,33 @@ def call(arguments: list[str]) -> int:
 
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    with ending(), harmless_output():
+        return _call(arguments, Console(stderr=True, soft_wrap=True))
+
+
+def _call(arguments: list[str], console: "Console") -> int:
     try:
         code = app(arguments, exit_on_error=False, result_action="return_value")
         return int(code or 0)
     except CycloptsError:
         return 2
     except IsoglossError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_plain(error)}")
+        console.print(f"[bold red]error:[/] {_plain(error)}")
         return error.exit_code
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; the same command goes on from here")
-        return INTERRUPTED
+    except Interrupted as error:
+        what = str(error) or "what was finished is kept"
+        console.print(f"stopped: {_plain(what)}; the same command goes on from here")
+        return _SIGNAL + error.signal
+    except KeyboardInterrupt as error:
+        console.print("interrupted: what was committed is kept; the same command goes on from here")
+        return _SIGNAL + (error.signal if isinstance(error, Ended) else signal.SIGINT)
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
-def _plain(error: Exception) -> str:
+def _plain(error: Exception | str) -> str:
     from rich.markup import escape
 
-    return escape(str(error))
+    return escape(harmless(str(error)))

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from isogloss import api
 from isogloss.cli.display import display, show_table, size, span
 from isogloss.cli.options import with_settings
+from isogloss.coordinate import job
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, choices
 from isogloss.estimate import estimate
@@ -26,6 +27,10 @@ def do(study: Study) -> int:
     """Run a study and say where its results are; 1 if something failed."""
     with display() as events:
         outcome = api.run(study, events)
+    if outcome.submitted:
+        print(f"handed over: {outcome.submitted}")
+        print(f"`isogloss status {outcome.folder}` shows how far it is")
+        return 0
     for name in outcome.skipped:
         print(f"{name}: nothing to compare, left out")
     for unit, reason in outcome.failed:
@@ -130,6 +135,9 @@ def plan(
         f"{found.pending} of {found.units} units to make; {found.sentences} sentences{more}, "
         f"{found.hours:.1f} h of speech, {size(found.bytes)} of activations"
     )
+    told = study.executor.describe(job(study.output, "extract", "plan"))
+    if told:
+        print(f"\n{told}\n")
     if found.pending:
         print(f"extraction: about {span(found.seconds)} (from {found.basis})")
     return 0
@@ -141,15 +149,15 @@ def status(
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Show which units are done, failed and pending. Exits 1 if any failed.
+    """Show which units are done, running, failed and pending. Exits 1 if any failed.
 
     Parameters
     ----------
     as_json
         Print JSON instead of a table.
     """
-    found = api.status(folder)
-    failed = [s for s in found if s.state == "failed"]
+    found = api.progress(folder)
+    failed = found.counts.get("failed", 0)
     if as_json:
         rows = [
             {
@@ -158,11 +166,13 @@ def status(
                 "state": s.state,
                 "sentences": len(s.unit.sentences),
                 "further_recordings": s.unit.further,
+                "inputs_done": s.made,
                 "detail": s.detail,
             }
-            for s in found
+            for s in found.units
         ]
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        whole = {"inputs_per_second": found.rates, "seconds_left": found.left, "units": rows}
+        print(json.dumps(whole, indent=1, ensure_ascii=False))
         return 1 if failed else 0
     show_table(
         "",
@@ -176,11 +186,17 @@ def status(
                 s.state,
                 s.detail,
             ]
-            for s in found
+            for s in found.units
         ],
     )
-    done = sum(s.state == "done" for s in found)
-    print(f"{done} of {len(found)} units done, {len(failed)} failed")
+    states = [f"{found.counts.get(s, 0)} {s}" for s in ("done", "running", "failed", "pending")]
+    print(f"{len(found.units)} units: {', '.join(states)}")
+    for modality, rate in found.rates.items():
+        print(f"{modality}: {rate:.3g} inputs/s of one worker")
+    if found.left:
+        print(f"about {span(found.left)} left with {max(found.workers, 1)} at work")
+    if found.comparing:
+        print(f"{found.comparing} chunks of comparisons are being scored")
     return 1 if failed else 0
 
 
@@ -200,13 +216,29 @@ def report(
     return 0
 
 
-def verify(folder: Folder = _DEFAULT, /) -> int:
-    """Check every stored file against its record. Exits 1 if something is wrong."""
-    problems = list(api.verify(folder))
-    for problem in problems:
-        print(f"{problem.file}: {problem.what}")
-    print("1 problem" if len(problems) == 1 else f"{len(problems)} problems")
-    return 1 if problems else 0
+def verify(
+    folder: Folder = _DEFAULT,
+    /,
+    *,
+    repair: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Check every stored file against its digest. Exits 1 if something is damaged.
+
+    Figures and the report are not checked; `isogloss report` draws them anew.
+
+    Parameters
+    ----------
+    repair
+        Remove what is damaged or was left by a killed run. The next `isogloss run` makes it again.
+    """
+    damaged = left = 0
+    for problem in api.verify(folder, repair=repair):
+        print(f"{problem.file}: {problem.what}{problem.done and f' ({problem.done})'}", flush=True)
+        damaged, left = damaged + problem.damaged, left + (not problem.damaged)
+    print(f"{damaged} damaged, {left} left over")
+    if damaged and not repair:
+        print("`isogloss verify --repair` removes them, and `isogloss run` makes them again")
+    return 1 if damaged else 0
 
 
 def init(

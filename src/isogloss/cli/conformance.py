@@ -5,9 +5,9 @@ import shutil
 import sys
 from typing import Annotated, Any, Literal
 
-import yaml
 from cyclopts import Parameter
 
+from isogloss import plain_yaml
 from isogloss.errors import StudyError
 
 WIDE = 200
@@ -113,7 +113,7 @@ def _read(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key.isidentifier():
             raise StudyError(f'--option "{pair}" is not written as key=value')
         try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[key] = plain_yaml.parse(value)
+        except ValueError:
             raise StudyError(f"--option {key}: the value cannot be read") from None
     return found

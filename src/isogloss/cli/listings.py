@@ -10,6 +10,7 @@ from isogloss.analyses import ANALYSES
 from isogloss.cli.display import show_table
 from isogloss.cli.options import show_value
 from isogloss.corpora import CORPORA
+from isogloss.executors import EXECUTORS
 from isogloss.languages import languages as known_languages
 from isogloss.models import MODELS
 from isogloss.registry import Registry
@@ -130,10 +131,24 @@ def analyses() -> None:
     _settings(ANALYSES)
 
 
+def executors() -> None:
+    """List the executors: where work can run, what each needs, and its settings."""
+    show_table(
+        "",
+        ["executor", "work runs in", "needs", "from"],
+        [
+            [n, part.info.title, part.info.needs, EXECUTORS.origin(n)]
+            for n, part in _parts(EXECUTORS)
+        ],
+    )
+    _settings(EXECUTORS)
+
+
 def everything() -> None:
-    """List all models, corpora, measures and analyses, with their licences."""
+    """List all models, corpora, measures, analyses and executors, with their licences."""
     for title, command in (
         ("Models", models), ("Corpora", corpora), ("Measures", measures), ("Analyses", analyses),
+        ("Executors", executors),
     ):  # fmt: skip
         print(f"\n{title}")
         command()

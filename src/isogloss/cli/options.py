@@ -9,13 +9,20 @@ from cyclopts import Group, Parameter
 
 from isogloss.corpora import CORPORA
 from isogloss.errors import StudyError
+from isogloss.executors import EXECUTORS
 from isogloss.models import MODELS
 from isogloss.registry import Registry
 from isogloss.study import KINDS, Study, merge
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SECTIONS: dict[str, Registry[Any]] = {"corpus": CORPORA, "model": MODELS}
+SECTIONS: dict[str, Registry[Any]] = {
+    "corpus": CORPORA,
+    "model": MODELS,
+    "executor": EXECUTORS,
+}
+_SHORT = ("executor.kind", "--executor")
+"""A section that has a default can be named by its kind alone."""
 _SEPARATOR = "__"
 
 
@@ -104,6 +111,7 @@ def _signed(command: Callable[..., Any], function: F, parameters: Sequence[inspe
         section, _, field = path.rpartition(".")
         option = path.replace("_", "-")
         switch = annotation is bool
+        names = (f"--{option}", _SHORT[1]) if path == _SHORT[0] else (f"--{option}",)
         parameters.append(
             inspect.Parameter(
                 path.replace(".", _SEPARATOR),
@@ -112,7 +120,7 @@ def _signed(command: Callable[..., Any], function: F, parameters: Sequence[inspe
                 annotation=Annotated[
                     (bool if switch else str) | None,
                     Parameter(
-                        name=f"--{option}",
+                        name=names,
                         negative=f"--{section}.no-{field.replace('_', '-')}" if switch else "",
                         help=text,
                         show_default=False,

@@ -12,13 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic
+from isogloss import listed, sealing
 from isogloss.errors import IsoglossError, choices
 from isogloss.models import MODELS
-from isogloss.results import parquet, read
+from isogloss.results import parquet, parsed, read
 from isogloss.runs import Run
 from isogloss.settings import role_of
-from isogloss.store import read_json
 
 __all__ = ["Control", "keep", "kept"]
 
@@ -85,8 +84,8 @@ def keep(run: Run, folder: Path) -> None:
     if not found:
         raise IsoglossError(f"{folder} has no results yet; `isogloss run` makes them")
     path = run.folder / FOLDER / "means.parquet"
-    atomic.write_bytes(path, parquet(pl.concat(found)))
-    atomic.write_json(path.with_name("control.json"), {"folder": str(folder), "made": other.made})
+    listed.write(path.parent, {path.name: parquet(pl.concat(found))})
+    sealing.write(path.with_name("control.json"), {"folder": str(folder), "made": other.made})
 
 
 def kept(run: Run) -> Control | None:
@@ -95,7 +94,7 @@ def kept(run: Run) -> Control | None:
     record = path.with_name("control.json")
     if not path.exists() or not record.exists():
         return None
-    return Control(pl.read_parquet(path), str(read_json(record)["folder"]))
+    return Control(parsed(path), str(sealing.read(record)["folder"]))
 
 
 _COMPANION = {

@@ -38,7 +38,7 @@ def charts(means: pl.DataFrame, control: pl.DataFrame) -> Iterator[Chart]:
             yield Chart(
                 f"control_{analysis}" + (f"-{digest(measure)[:6]}" if several else ""),
                 f"{_title(analysis)}: own and other recordings"
-                + (f" ({_short(measure)})" if several else ""),
+                + (f" ({specs.short(MEASURES, measure)})" if several else ""),
                 f"Mean {'calibrated similarity' if calibrated else 'similarity'} ({measure}) where "
                 "each text was encoded after the recording of its own sentence, and in the control "
                 "after that of another one. Bands, where there are any, are 95 % intervals of the "
@@ -58,7 +58,7 @@ def findings(means: pl.DataFrame, control: pl.DataFrame) -> list[str]:
     places = means.group_by("analysis", "group").agg(pl.col("position").n_unique())
     over_taps = bool((places["position"] > 1).any())
     for analysis, measure, mine, its in _shared(means, control):
-        by = f" ({_short(measure)})" if several else ""
+        by = f" ({specs.short(MEASURES, measure)})" if several else ""
         for (group,), rows in mine.group_by("group", maintain_order=True):
             if rows["position"].n_unique() == 1 and over_taps:
                 continue
@@ -78,10 +78,6 @@ def findings(means: pl.DataFrame, control: pl.DataFrame) -> list[str]:
 
 def _title(analysis: str) -> str:
     return ANALYSES.get(analysis).title
-
-
-def _short(measure: str) -> str:
-    return specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
 
 
 def _shared(

@@ -6,21 +6,42 @@ matched by the last part of their name, and their bytes are kept under their dig
 
 import gzip
 import hashlib
+import itertools
 import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from isogloss.corpora._fleurs_layout import Place
 from isogloss.corpora._fleurs_rows import base_name
 from isogloss.corpora._fleurs_store import ClipStore, FleursClip, Index, Measured, measure
-from isogloss.errors import OutputError
+from isogloss.corpora._parquet import readable
+from isogloss.digests import file_digest
+from isogloss.errors import CorpusError, OutputError
+from isogloss.guarded import open_regular
+from isogloss.guarded import size as in_words
+
+if TYPE_CHECKING:
+    from typing import Self
 
 LARGEST = 2**26
 """Bytes of the largest recording that is read from an archive: 35 minutes at 16 kHz and 16 bits."""
+LARGEST_HEADER = 2**20
+"""Bytes of the largest header in an archive that names a member or says more of it."""
+_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+MOST_UNPACKED = 2**34
+"""Bytes of an archive once it is unpacked; the largest of FLEURS have three GiB."""
+MOST_MEMBERS = 1_000_000
 _SLICE = 16
 """Rows of a Parquet file that are in memory at a time."""
 
@@ -51,13 +72,13 @@ class Recordings:
         """
         place, names = self.place, frozenset(wanted)
         if place.parquet:
-            key: object = [self.store.content(path) for path in place.parquet]
+            key: object = [file_digest(path) for path in place.parquet]
             self.index = self._packed(key, names)
         elif place.folder and (place.archive is None or names <= _listed(place.folder)):
             self._folder = place.folder
             self.index = self._in_folder(place.folder, names)
         elif place.archive:
-            self.index = self._packed(self.store.content(place.archive), names)
+            self.index = self._packed(file_digest(place.archive), names)
         else:
             self.index = Index(absent=names)
 
@@ -117,17 +138,24 @@ class Recordings:
         problem = ""
         try:
             for path in self.place.parquet:
-                rows = pl.scan_parquet(path).select("path", pl.col("audio").struct.field("bytes"))
-                for start in range(0, int(rows.select(pl.len()).collect().item()), _SLICE):
-                    for file, data in rows.slice(start, _SLICE).collect().iter_rows():
-                        name = base_name(file or "")
+                with readable(path):
+                    content = pl.col("audio").struct.field("bytes")
+                    rows = pl.scan_parquet(path).select("path", content)
+                    count = int(rows.select(pl.len()).collect().item())
+                for start in range(0, count, _SLICE):
+                    with readable(path):
+                        part = rows.slice(start, _SLICE).collect().rows()
+                    for file, data in part:
+                        name = base_name(str(file or ""))
                         if name in clips or name not in names:
                             ignored["listed again" if name else "without a file name"] += 1
-                        elif data is not None:
+                        elif isinstance(data, bytes) and len(data) > LARGEST:
+                            ignored[_too_large()] += 1
+                        elif isinstance(data, bytes):
                             label = self.place.clip_label(name, self.split)
                             clips[name] = self.store.keep(data, label)
-        except pl.exceptions.PolarsError as error:
-            problem = f"{type(error).__name__}: {error}"
+        except CorpusError as error:
+            problem = str(error)
         return Index(clips, names - set(clips), dict(+ignored), problem)
 
     def _in_folder(self, folder: Path, names: frozenset[str]) -> Index:
@@ -137,11 +165,12 @@ class Recordings:
             stat = (folder / name).stat()
             before = known.get(name, {})
             if [before.get("size"), before.get("time")] == [stat.st_size, stat.st_mtime_ns]:
-                clips[name] = Measured(**before["measured"])
-                continue
+                with suppress(KeyError, TypeError):  # the cache is damaged: it is measured anew
+                    clips[name] = Measured(**before["measured"])
+                    continue
             label = self.place.clip_label(name, self.split)
             try:
-                with (folder / name).open("rb") as file:
+                with open_regular(folder / name) as file:
                     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 clips[name] = measure(folder / name, label, sha256, stat.st_size)
             except OSError as error:
@@ -156,16 +185,49 @@ class Recordings:
         return Index(clips, names - set(clips))
 
 
+class _Bounded:
+    """What an archive unpacks to, up to a bound."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._left = file, MOST_UNPACKED
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise tarfile.ReadError(f"it unpacks to more than {in_words(MOST_UNPACKED)}")
+        return data
+
+
+class _Header(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Self":
+        found = super().frombuf(buf, encoding, errors)
+        # Headers of further names and attributes are read whole, whatever size they claim.
+        if found.type in _HEADERS and found.size > LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header claims {found.size} bytes")
+        return found
+
+
 def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     """The members of an archive, one at a time, each with its bytes while it is the current one."""
-    with path.open("rb") as raw:
+    with open_regular(path) as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         # gzip's own reader and not tarfile's, which does not look at the checksum in the end.
-        plain: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
-        with tarfile.open(fileobj=plain, mode="r|") as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # it keeps them all
+        plain = _Bounded(gzip.GzipFile(fileobj=raw) if packed else raw)  # type: ignore[arg-type]
+        with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
+            for number in itertools.count():
+                member = archive.next()
+                if member is None:
+                    break
+                # tarfile would go on skipping what is claimed long after the file has ended.
+                if not 0 <= member.size <= MOST_UNPACKED or number >= MOST_MEMBERS:
+                    raise tarfile.ReadError(
+                        f"member {number + 1} claims {member.size} bytes; at most {MOST_MEMBERS} "
+                        f"members of {in_words(MOST_UNPACKED)} together are read"
+                    )
+                archive.members.clear()  # it keeps them all
                 wanted = member.isreg() and member.size <= LARGEST
                 yield member, archive.extractfile(member) if wanted else None
         while packed and plain.read(2**20):
@@ -180,8 +242,12 @@ def _passed_over(
     if name not in names:
         return "not in the table"
     if member.size > LARGEST:
-        return f"larger than {LARGEST >> 20} MiB"
+        return _too_large()
     return "packed again under the same name" if name in clips else ""
+
+
+def _too_large() -> str:
+    return f"larger than {in_words(LARGEST)}"
 
 
 def _listed(folder: Path) -> set[str]:

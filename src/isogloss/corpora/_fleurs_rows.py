@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from isogloss.errors import CorpusError, choices
+from isogloss.corpora._parquet import plain_columns, read_frame, readable, require
+from isogloss.errors import CorpusError
+from isogloss.guarded import read_bytes
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LARGEST = 2**28
+"""Bytes of the largest table; the real ones have one or two million."""
 
 _GENDERS = ("male", "female", "other")
 """What the numbers of the Parquet form stand for."""
@@ -77,7 +85,7 @@ def read_tsv(path: Path, label: str) -> Rows:
         CorpusError: It cannot be read, or none of its rows can.
     """
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        lines = read_bytes(path, LARGEST).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     rows: list[Row] = []
@@ -134,29 +142,24 @@ def read_parquet(paths: Sequence[Path], label: str) -> Rows:
     Raises:
         CorpusError: A file is damaged, lacks a column, or no row can be read.
     """
-    import polars as pl
-
     rows: list[Row] = []
     bad: list[BadRow] = []
     number = 0
     for path in paths:
-        try:
-            present = pl.read_parquet_schema(path)
-            for column in ("id", "path", "transcription", "raw_transcription"):
-                if column not in present:
-                    raise CorpusError(
-                        f'{path}: has no column "{column}"; it has {choices(present, 16)}'
-                    )
-            plain = [c for c, kind in present.items() if not kind.is_nested() and kind != pl.Binary]
-            frame = pl.read_parquet(path, columns=plain)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise CorpusError(f"{path}: is no readable Parquet file: {error}") from error
-        for cells in frame.iter_rows(named=True):
-            number += 1
-            if cells["id"] is None or not str(cells["id"]).strip():
-                bad.append(BadRow(number, "", "has no id"))
-            else:
-                rows.append(_parquet_row(number, cells))
+
+        def wanted(schema: "pl.Schema", path: Path = path) -> list[str]:
+            columns = plain_columns(schema)
+            require(path, columns, "id", "path", "transcription", "raw_transcription")
+            return columns
+
+        frame = read_frame(path, wanted)
+        with readable(path):
+            for cells in frame.iter_rows(named=True):
+                number += 1
+                if cells["id"] is None or not str(cells["id"]).strip():
+                    bad.append(BadRow(number, "", "has no id"))
+                else:
+                    rows.append(_parquet_row(number, cells))
     return _checked(Rows(label, tuple(rows), tuple(bad)), paths[0])
 
 
@@ -168,9 +171,9 @@ def _parquet_row(number: int, cells: dict[str, Any]) -> Row:
     return Row(
         number=number,
         sentence=str(cells["id"]).strip(),
-        file=base_name(cells["path"] or ""),
-        raw=(cells["raw_transcription"] or "").strip(),
-        text=(cells["transcription"] or "").strip(),
+        file=base_name(str(cells["path"] or "")),
+        raw=str(cells["raw_transcription"] or "").strip(),
+        text=str(cells["transcription"] or "").strip(),
         samples=samples if isinstance(samples, int) and samples >= 0 else None,
         speaker=None if speaker is None else str(speaker),
         gender=str(gender).lower() if gender else None,

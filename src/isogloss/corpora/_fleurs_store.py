@@ -2,7 +2,6 @@
 
     clips/ab/ab12….wav      a recording, byte for byte as it was packed
     indexes/cd34….json      what an archive of that content holds: file name -> measurements
-    contents/ef56….json     the digest of a file by its place, size and time, to hash it only once
 
 Everything is written under another name first and then renamed, and names say what is inside.
 Processes may share the folder, a killed one is carried on, and any part may be deleted.
@@ -176,22 +175,6 @@ class ClipStore:
         """Whether all of these are kept."""
         return all(_has_size(self.path(c.sha256), c.size) for c in clips)
 
-    def content(self, path: Path) -> str:
-        """SHA-256 of a file's bytes, from memory if its place, size and time are the same.
-
-        Raises:
-            OSError: It cannot be read.
-        """
-        stat = path.stat()
-        key = [os.fspath(path.resolve()), stat.st_size, stat.st_mtime_ns]
-        known = self._read("contents", key)
-        if known and isinstance(known.get("sha256"), str):
-            return str(known["sha256"])
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self._write("contents", key, {"sha256": sha256})
-        return sha256
-
     def index(self, content: object) -> Index | None:
         """What was found in an archive of this content, if it was read before."""
         found = self._read("indexes", content)
@@ -232,7 +215,7 @@ class ClipStore:
     def _read(self, kind: str, key: object) -> dict[str, Any] | None:
         try:
             found = json.loads(self._place(kind, key).read_bytes())
-        except (OSError, ValueError):  # absent or damaged: it is made anew
+        except (OSError, ValueError, RecursionError):  # absent or damaged: it is made anew
             return None
         return found if isinstance(found, dict) else None
 

@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from isogloss.corpora._parquet import plain_columns, read_frame, readable, require
 from isogloss.errors import CorpusError, choices
+from isogloss.guarded import read_bytes
 from isogloss.languages import Language
+
+if TYPE_CHECKING:
+    import polars as pl
 
 PASSWORD = "multilingual machine translation"  # noqa: S105 - published, to keep crawlers out
 _ARCHIVES = (".zip", ".tar.gz", ".tgz")
+LARGEST = 2**26
+"""Bytes of the largest file of one language; the real ones have less than one million."""
 _COLUMNS = ("iso_639_3", "iso_15924", "text")
 
 
@@ -110,7 +117,7 @@ def _packed(path: Path) -> str:
 
 def _read_lines(path: Path, code: str, form: str) -> Texts:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST)
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -124,29 +131,30 @@ def _read_lines(path: Path, code: str, form: str) -> Texts:
 
 
 def _read_parquet(path: Path, code: str, form: str) -> Texts:
-    frame = _frame(path)
-    if "text" not in frame.columns:
-        raise CorpusError(f'{path}: has no column "text"; it has {choices(frame.columns)}')
-    return _of_frame(frame, path, code, form)
+    return _of_frame(_frame(path, "text"), path, code, form)
 
 
-def _frame(path: Path) -> Any:
-    import polars as pl
+def _frame(path: Path, *columns: str) -> "pl.DataFrame":
+    """The columns of a table that hold one value a row; those named must be there."""
 
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise CorpusError(f"{path}: is no readable Parquet file: {error}") from error
+    def wanted(schema: "pl.Schema") -> list[str]:
+        found = plain_columns(schema)
+        require(path, found, *columns)
+        return found
+
+    return read_frame(path, wanted)
 
 
-def _of_frame(frame: Any, path: Path, code: str, form: str) -> Texts:
+def _of_frame(frame: "pl.DataFrame", path: Path, code: str, form: str) -> Texts:
     own = "id" in frame.columns
-    ids = frame["id"].to_list() if own else range(1, len(frame) + 1)
+    with readable(path):
+        ids = frame["id"].to_list() if own else range(1, len(frame) + 1)
+        texts = frame["text"].to_list()
     sentences: dict[str, str] = {}
-    for key, text in zip(ids, frame["text"].to_list(), strict=True):
+    for key, text in zip(ids, texts, strict=True):
         if str(key) in sentences:
             raise CorpusError(f"{path}: {code} has the id {key} twice; keep one of its varieties")
-        sentences[str(key)] = (text or "").strip()
+        sentences[str(key)] = str(text or "").strip()
     return Texts(path, code, form, sentences, "id" if own else "line")
 
 
@@ -164,10 +172,12 @@ def _from_table(paths: Sequence[Path], split: str, wanted: Sequence[Language]) -
                 f'{path}: has no column "{lacking[0]}"; a table of all languages has '
                 f"{choices(_COLUMNS)} and, if there are both, split"
             )
-        if "split" in frame.columns:
-            frame = frame.filter(pl.col("split") == split)
         labels = pl.concat_str("iso_639_3", "iso_15924", separator="_")
-        for (code,), part in frame.group_by(labels, maintain_order=True):
+        with readable(path):
+            if "split" in frame.columns:
+                frame = frame.filter(pl.col("split") == split)
+            parts = list(frame.group_by(labels, maintain_order=True))
+        for (code,), part in parts:
             present.add(str(code))
             for known in wanted:
                 before = found.get(known.code)

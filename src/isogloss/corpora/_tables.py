@@ -1,19 +1,28 @@
 """Read a table whose cells are text or JSON values: JSON lines, CSV, TSV or Parquet."""
 
 import csv
-import gzip
 import io
-import json
+import itertools
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from isogloss import guarded
+from isogloss.corpora._parquet import plain_columns, read_frame, readable
 from isogloss.errors import CorpusError, choices
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Row = dict[str, Any]
+
+LARGEST = 2**30
+"""Bytes of the largest manifest, unpacked: a row for each second of a hundred days of speech."""
+LONGEST = 2**20
+"""Bytes of its longest line; a cell of CSV may have 131072 characters."""
+MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True)
@@ -54,42 +63,51 @@ def read_table(path: Path) -> Table:
         raise CorpusError(
             f"{path}: a manifest ends in {choices(readers)}; rename it or convert it to one of them"
         )
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CorpusError(f"{path}: the manifest {what} (looked up from {Path.cwd()})")
     try:
         table = readers[suffix](path)
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
+    _refuse_columns(path, len(table.columns) + len(table.nested))
     if not table.rows:
         raise CorpusError(f"{path}: the manifest has no rows")
     return table
 
 
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    if path.suffix.lower() == ".gz":
+def _refuse_columns(path: Path, count: int, where: str = "") -> None:
+    if count > MOST_COLUMNS:
+        raise CorpusError(
+            f"{path}{where}: has {count} columns or more; a manifest has at most {MOST_COLUMNS}"
+        )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file by number, each with the line break at its end.
+
+    Not splitlines(): a text may hold U+2028 or U+0085, which are no ends of lines here.
+    """
+    for number, data in guarded.lines(path, most=LARGEST, longest=LONGEST):
         try:
-            data = gzip.decompress(data)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise CorpusError(f"{path}: is no whole gzip file: {error}") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(f"{path} line {line}: is not UTF-8; save the file as UTF-8") from error
+            line = data.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise CorpusError(
+                f"{path} line {number}: is not UTF-8; save the file as UTF-8"
+            ) from error
+        yield number, line
 
 
 def _read_jsonl(path: Path) -> Table:
     rows: list[tuple[int, Row]] = []
     columns: dict[str, None] = {}
-    # Not splitlines(): a text may hold U+2028 or U+0085, which JSON does not escape.
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    nested: set[str] = set()
+    for number, line in _lines(path):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = guarded.parse_json(line, once=True)
+        except ValueError as error:
             raise CorpusError(f"{path} line {number}: is no JSON: {error}") from error
         if not isinstance(row, dict):
             raise CorpusError(
@@ -97,24 +115,32 @@ def _read_jsonl(path: Path) -> Table:
                 'object a line, such as {"id": 1, "lang": "deu", "text": "…"}'
             )
         columns.update(dict.fromkeys(row))
+        _refuse_columns(path, len(columns), f" line {number}")
+        nested.update(c for c, cell in row.items() if isinstance(cell, dict | list))
         rows.append((number, row))
-    nested = {c for _, row in rows for c, cell in row.items() if isinstance(cell, dict | list)}
     flat = tuple(c for c in columns if c not in nested)
     return Table(path, flat, tuple(c for c in columns if c in nested), tuple(rows), "line")
 
 
 def _read_csv(path: Path) -> Table:
-    return _separated(path, csv.reader(io.StringIO(_text(path), newline=""), strict=True))
+    return _separated(path, csv.reader(_broken(_lines(path)), strict=True))
 
 
 def _read_tsv(path: Path) -> Table:
-    text = _text(path)
-    if text.startswith('"'):
-        lines = io.StringIO(text, newline="")
-        return _separated(path, csv.reader(lines, delimiter="\t", strict=True))
+    lines = _lines(path)
+    first = next(lines, (1, ""))
+    rest = itertools.chain([first], lines)
+    if first[1].startswith('"'):
+        return _separated(path, csv.reader(_broken(rest), delimiter="\t", strict=True))
     # In tables of transcripts a quotation mark is a letter like others, and often stands alone.
-    rows = (line.rstrip("\r") for line in text.split("\n"))
+    rows = (line.removesuffix("\n").rstrip("\r") for _, line in rest)
     return _separated(path, ([_unquote(c) for c in r.split("\t")] if r else [] for r in rows))
+
+
+def _broken(lines: Iterator[tuple[int, str]]) -> Iterator[str]:
+    """Lines as the csv module expects them, which may end in a carriage return alone."""
+    for _, line in lines:
+        yield from io.StringIO(line, newline="")
 
 
 def _unquote(cell: str) -> str:
@@ -135,6 +161,7 @@ def _separated(path: Path, lines: Iterator[list[str]]) -> Table:
             if not cells:
                 continue
             if not columns:
+                _refuse_columns(path, len(cells), " header")
                 columns = [c.strip() for c in cells]
                 twice = sorted({c for c in columns if c and columns.count(c) > 1})
                 if twice:
@@ -157,18 +184,19 @@ def _separated(path: Path, lines: Iterator[list[str]]) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    import polars
+    flat: list[str] = []
+    nested: list[str] = []
 
-    try:
-        schema = polars.read_parquet_schema(path)
-        # Embedded audio can be gigabytes.
-        nested = tuple(n for n, kind in schema.items() if kind.is_nested() or kind == polars.Binary)
-        flat = [name for name in schema if name not in nested]
-        frame = polars.read_parquet(path, columns=flat)
-    except polars.exceptions.PolarsError as error:
-        raise CorpusError(f"{path}: is no readable Parquet file: {error}") from error
-    rows = tuple(enumerate(frame.iter_rows(named=True), 1))
-    return Table(path, tuple(flat), nested, rows, "row")
+    def wanted(schema: "pl.Schema") -> list[str]:
+        _refuse_columns(path, len(schema))
+        flat.extend(plain_columns(schema))  # embedded audio can be gigabytes
+        nested.extend(name for name in schema if name not in flat)
+        return flat
+
+    frame = read_frame(path, wanted)
+    with readable(path):
+        rows = tuple(enumerate(frame.iter_rows(named=True), 1))
+    return Table(path, tuple(flat), tuple(nested), rows, "row")
 
 
 def _kind(value: Any) -> str:

@@ -3,10 +3,10 @@
 import os
 from collections import Counter
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import ClassVar, Literal
 
-from isogloss.audio import FileClip
+from isogloss.audio import LONGEST, FileClip
 from isogloss.corpora._columns import Columns
 from isogloss.corpora._tables import Row, Table, read_table
 from isogloss.corpora.base import (
@@ -18,6 +18,7 @@ from isogloss.corpora.base import (
     Utterance,
 )
 from isogloss.errors import CorpusError, StudyError, choices, unknown
+from isogloss.guarded import NO_FILE
 from isogloss.languages import language
 from isogloss.settings import setting
 
@@ -45,6 +46,20 @@ class Manifest(CorpusSource):
         "text", role="identity", help="Column that holds the text to encode."
     )
 
+    outside: bool = setting(
+        False,
+        role="runtime",
+        help="Whether the table may name recordings outside its own folder. A table of unknown "
+        "origin could have any file of this machine read.",
+    )
+    longest: float = setting(
+        LONGEST,
+        role="scope",
+        gt=0,
+        allow_inf_nan=False,
+        help="Seconds of the longest recording to use; longer ones are left out and named.",
+    )
+
     def identity(self) -> dict[str, object]:
         """The settings that name this corpus; of the path only the file's own name.
 
@@ -57,8 +72,9 @@ class Manifest(CorpusSource):
         """Read the table and look whether each recording is there; none is opened.
 
         Raises:
-            CorpusError: The file is missing, damaged or empty, lacks a column, or contradicts
-                itself; the message names row, column, language and sentence.
+            CorpusError: The file is missing, damaged or empty, lacks a column, contradicts
+                itself, or names a recording outside its folder although ``outside`` is not set;
+                the message names row, column, language and sentence.
         """
         table = read_table(self.path.expanduser().absolute())
         columns = Columns(table)
@@ -94,6 +110,8 @@ class _Reader:
         self.texts: dict[tuple[str, str], tuple[str, int]] = {}
         self.recordings: dict[tuple[str, str, FileClip], int] = {}
         self.lost: list[tuple[str, FileClip, int]] = []
+        self.home = Path(os.path.realpath(table.path.parent))
+        self.folders: dict[Path, Path] = {}
 
     def read(self, rows: tuple[tuple[int, Row], ...]) -> Corpus:
         further = self.columns.further(rows)
@@ -174,7 +192,24 @@ class _Reader:
         offset = self.columns.seconds(number, row, "offset")
         duration = self.columns.seconds(number, row, "duration") or None
         path = Path(os.path.normpath(self.table.path.parent / cell))
-        return FileClip(path, offset, duration), cell
+        if "speech" in self.source.modalities and not self.source.outside:
+            self._within(path, cell, number)
+        return FileClip(path, offset, duration, self.source.longest), cell
+
+    def _within(self, path: Path, cell: str, number: int) -> None:
+        """Refuse a recording outside the folder of the table, be it through a link."""
+        folder = self.folders.get(path.parent)
+        if folder is None:
+            folder = self.folders[path.parent] = Path(os.path.realpath(path.parent))
+        # Most of a path is that of the files beside it, and asking for all of it takes its time.
+        target = Path(os.path.realpath(path)) if path.is_symlink() else folder / path.name
+        if not target.is_relative_to(self.home):
+            leads = "" if target == path else f" (it leads to {target})"
+            raise CorpusError(
+                f'{self.columns.at(number, "audio_filepath")}: "{_short(cell)}" lies outside the '
+                f"folder of the manifest{leads}. A manifest of unknown origin could have any file "
+                "of this machine read; if you trust this one, set corpus.outside to true"
+            )
 
     def _absent(self, cell: str, clip: FileClip) -> str:
         if "://" in cell:
@@ -185,6 +220,8 @@ class _Reader:
             return f"{clip.path}: {error.strerror or error}"
         if S_ISDIR(stat.st_mode):
             return f"{clip.path}: is a folder, not a recording"
+        if not S_ISREG(stat.st_mode):
+            return f"{clip.path}: {NO_FILE}"
         return "" if stat.st_size else f"{clip.path}: empty, the file has 0 bytes"
 
     def _same_text(self, code: str, sentence: str, text: str, number: int) -> None:

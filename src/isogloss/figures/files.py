@@ -10,7 +10,6 @@ from isogloss.charts import Chart
 from isogloss.errors import IsoglossError, choices
 from isogloss.figures import plan
 from isogloss.figures.draw import draw, house_style
-from isogloss.figures.style import ThemeName
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +24,7 @@ def save(
     formats: Iterable[str] = FORMATS,
     dark: bool = True,
     dpi: int = 200,
+    light: "Figure | None" = None,
 ) -> list[Path]:
     """Draw a chart and write it as ``NAME.pdf`` and ``NAME.png``, and ``NAME-dark.png``.
 
@@ -36,6 +36,7 @@ def save(
         formats: Among ``pdf`` and ``png``.
         dark: Whether to write the PNG on a dark background as well.
         dpi: Dots per inch of the PNG.
+        light: The chart as :func:`isogloss.figures.draw` gave it, if it has been drawn.
 
     Returns:
         The files written.
@@ -47,7 +48,7 @@ def save(
     wanted = list(dict.fromkeys(formats))
     if unknown := [f for f in wanted if f not in FORMATS]:
         raise IsoglossError(f'figures cannot be saved as "{unknown[0]}"; use {choices(FORMATS)}')
-    light = draw(chart)
+    light = light or draw(chart)
     written = []
     for name in wanted:
         path = Path(folder) / f"{chart.name}.{name}"
@@ -73,12 +74,19 @@ def encode(figure: "Figure", chart: Chart, name: str, *, dpi: int = 200) -> byte
     return buffer.getvalue()
 
 
-def picture(chart: Chart, *, theme: ThemeName = "light", dpi: int = 130) -> bytes:
-    """A chart as a small PNG (256 colours) to be put into a page."""
+def picture(chart: Chart, *, dpi: int = 130, light: "Figure | None" = None) -> bytes:
+    """A chart as a small PNG (256 colours) to be put into a page.
+
+    Args:
+        chart: What to draw.
+        dpi: Dots per inch.
+        light: The chart as :func:`isogloss.figures.draw` gave it, if it has been drawn; it has
+            this ``dpi`` afterwards.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    figure = draw(chart, theme=theme)
+    figure = light or draw(chart)
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     with house_style():

@@ -81,4 +81,4 @@ def _short(measure: str) -> str:
     """A measure with the options that differ from the default."""
     if not measure:
         return "no measure"
-    return specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False)
+    return specs.short(MEASURES, measure)

@@ -1,13 +1,13 @@
 """Which files of a folder make a checkpoint, and a digest of them. No torch here."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from isogloss import guarded
+from isogloss.digests import file_digest
 from isogloss.errors import ModelError, choices
 
 CONFIG = "config.json"
@@ -49,7 +49,7 @@ def weight_files(folder: Path) -> list[Path]:
         if single.is_file():
             return [single]
         if index.is_file():
-            names = sorted(set(read_json(index).get("weight_map", {}).values()))
+            names = _shards(index)
             missing = [name for name in names if not (folder / name).is_file()]
             if missing or not names:
                 raise ModelError(
@@ -62,6 +62,24 @@ def weight_files(folder: Path) -> list[Path]:
         f"{folder} has no weights (model.safetensors or pytorch_model.bin, whole or sharded with "
         f"its index). It holds: {present}"
     )
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names; they lie beside it."""
+    named = read_json(index).get("weight_map")
+    names = set(named.values()) if isinstance(named, dict) and _flat(named.values()) else {""}
+    for name in sorted(names):
+        # Also the notation of other systems: what is a name here is a path there.
+        if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+            raise ModelError(
+                f'{index} names "{name[:60]}" as a file with weights; it must map each weight to '
+                "the name of a file beside it"
+            )
+    return sorted(names)
+
+
+def _flat(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -82,7 +100,7 @@ def content_digest(folder: Path) -> str:
     """SHA-256 over the names and contents of weights, configuration and tokeniser.
 
     Every byte is read, since a few layers that were trained further change a few blocks of a
-    large file only. A file that stays as it is (place, size and time of change) is read once.
+    large file only. A file that stays as it is, is read once; see :mod:`isogloss.digests`.
     """
     total = hashlib.sha256()
     for path in checkpoint_files(folder):
@@ -90,22 +108,17 @@ def content_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, read once as long as it stays as it is."""
-    found = path.stat()
-    return _file_digest(path, found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-@cache
-def _file_digest(path: Path, size: int, changed: int, inode: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint.
+
+    Raises:
+        ModelError: It is no such file, is larger than 64 MiB, or cannot be read.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = guarded.parse_json(guarded.read_bytes(path, guarded.SMALL))
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise ModelError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path} must hold a JSON object")

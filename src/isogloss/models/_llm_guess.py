@@ -92,7 +92,7 @@ def guess_class(checkpoint: Checkpoint) -> Any:
 
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(str(checkpoint.folder()))
+            config = AutoConfig.from_pretrained(str(checkpoint.folder()), trust_remote_code=False)
             return AutoModel._model_mapping[type(config)]
     except (KeyError, ValueError, OSError) as error:
         raise ModelError(
@@ -156,7 +156,7 @@ class GuessedHearing(Hearing):
         try:
             with quiet():
                 self._extractor: Any = AutoFeatureExtractor.from_pretrained(
-                    str(checkpoint.folder())
+                    str(checkpoint.folder()), trust_remote_code=False
                 )
         except Exception as error:  # each extractor raises its own
             raise ModelError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isogloss.errors import ModelError, choices
 from isogloss.models._checkpoint import Checkpoint
 from isogloss.models._files import read_json, weight_files
+from isogloss.models._headers import read_header
 from isogloss.models._llm_families import Family
 from isogloss.models._weights import quiet, refuse_layers_beyond
 
@@ -60,7 +61,9 @@ def load_llm(
     import torch
 
     folder = checkpoint.folder()
-    weight_files(folder)
+    for file in weight_files(folder):
+        if file.suffix != ".safetensors":
+            read_header(file)  # transformers would take any time and memory that it asks for
     with quiet():
         try:
             config = copy.deepcopy(model.config_class.from_pretrained(str(folder)))

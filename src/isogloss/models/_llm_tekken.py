@@ -2,13 +2,13 @@
 
 import base64
 import importlib
-import json
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from isogloss.errors import MissingExtraError, ModelError
+from isogloss.models._files import read_json
 from isogloss.models._tokens import Tokeniser, Tokens
 
 TEKKEN = "tekken.json"
@@ -35,7 +35,7 @@ class Tekken(Tokeniser):
         except ImportError as error:
             raise MissingExtraError("this tokeniser", "hf") from error
         try:
-            said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path)
             config = said["config"]
             self._offset = int(config["default_num_special_tokens"])
             self.size = int(config["default_vocab_size"])

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,6 +148,14 @@ class LlmTower(EncoderTower):
         """The LoRA is set, whatever ran before."""
         lora = self._parts.lora
         return nullcontext() if lora is None else lora.switched(self._lora)
+
+    def apart(self) -> Tower | None:
+        """Make a copy without the model."""
+        light = super().apart()
+        if isinstance(light, LlmTower):
+            nothing: Any = None
+            light._parts = replace(self._parts, model=nothing, lora=None)
+        return light
 
     def collate(self, batch: Sequence[Features]) -> Collated:
         """Pad ids on the chosen side, and recordings at the end."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isogloss.errors import ModelError, choices
+from isogloss.models._headers import read_header
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,11 +24,15 @@ _ADVICE = ("weights only load failed", "check the documentation", "please file",
 def read_pickle(path: Path) -> Any:
     """Read a file that :func:`torch.save` wrote, onto the CPU and as late as its tensors are used.
 
+    Torch's own reader runs nothing, but takes any time and memory that a pickle asks for, so the
+    file is looked through before.
+
     Raises:
         ModelError: It cannot be read, or holds more than tensors, numbers, text and containers.
     """
     import torch
 
+    read_header(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an unusual protocol

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from isogloss.digests import file_digest
 from isogloss.errors import ModelError, choices
 from isogloss.models._checkpoint import FolderCheckpoint, find, hub_files
-from isogloss.models._files import file_digest
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from isogloss.digests import file_digest
 from isogloss.errors import MissingExtraError, ModelError
 from isogloss.languages import Language
 from isogloss.models._checkpoint import Checkpoint, FolderCheckpoint, HubCheckpoint, find
-from isogloss.models._files import CONFIG, SMALL_FILES, file_digest
+from isogloss.models._files import CONFIG, SMALL_FILES
 from isogloss.models._llm_tekken import TEKKEN, Tekken
 from isogloss.models._tokens import (
     VOCABULARIES,

@@ -141,7 +141,7 @@ class _Transformers(Tokeniser):
     def __init__(self, folder: Path) -> None:
         from transformers import AutoTokenizer
 
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         self._lock = threading.Lock()
         self.size = len(self._tokenizer)
 

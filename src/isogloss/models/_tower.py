@@ -1,5 +1,6 @@
 """Towers that run an encoder of transformers and pool at its taps."""
 
+import copy
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from isogloss.corpora.base import Modality
 from isogloss.errors import ItemError, ModelError
 from isogloss.languages import Language
+from isogloss.models._relative import lighten
 from isogloss.models._tokens import Tokeniser, mostly_unknown
 from isogloss.models.base import Adapter, Features, Heard, Tap, Tower
 from isogloss.pooling import Recorder, TapSpec
@@ -55,6 +57,7 @@ class EncoderTower(Tower):
         self.taps = taps
         self.max_batch = max_batch
         self.module = module
+        lighten(module)
         self._recorder = Recorder(module, [specs[tap.name] for tap in taps])
         first = next(module.parameters())
         self._device, self._dtype = first.device, first.dtype
@@ -75,12 +78,24 @@ class EncoderTower(Tower):
         import torch
 
         collated = self.collate(batch)
-        masks = {k: torch.from_numpy(m).to(self._device) for k, m in collated.masks.items()}
+        whole = {k: torch.from_numpy(m) for k, m in collated.masks.items()}
+        masks = {k: self._sent(m) for k, m in whole.items()}
         inputs = {name: self._moved(value) for name, value in collated.inputs.items()}
         with torch.inference_mode(), full_precision(self._device), self.during(masks):
-            with self._recorder.pooling(masks) as pooled:
+            with self._recorder.pooling(whole, self._device) as pooled:
                 self.module(**inputs)
-            return {tap.name: pooled[tap.name].cpu().numpy() for tap in self.taps}
+            if self._device.type == "cpu":
+                return {tap.name: pooled[tap.name].numpy() for tap in self.taps}
+            # One copy, since each waits for the device.
+            rows = torch.cat([pooled[tap.name] for tap in self.taps], dim=1).cpu().numpy()
+        ends = np.cumsum([tap.width for tap in self.taps])[:-1]
+        return dict(zip([t.name for t in self.taps], np.split(rows, ends, axis=1), strict=True))
+
+    def apart(self) -> "Tower | None":
+        """Make a copy without the model."""
+        light = copy.copy(self)
+        light.module = light._recorder = None  # type: ignore[assignment]
+        return light
 
     def _moved(self, value: NDArray[Any] | None) -> "torch.Tensor | None":
         import torch
@@ -88,8 +103,15 @@ class EncoderTower(Tower):
         if value is None:
             return None
         tensor = torch.from_numpy(value)
-        dtype = self._dtype if tensor.is_floating_point() else None
-        return tensor.to(device=self._device, dtype=dtype)
+        if tensor.is_floating_point() and tensor.dtype != self._dtype:
+            tensor = tensor.to(self._dtype)
+        return self._sent(tensor)
+
+    def _sent(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        if self._device.type == "cuda":
+            # From pinned memory the copy runs beside the model; from any other it is waited for.
+            tensor = tensor.pin_memory()
+        return tensor.to(self._device, non_blocking=True)
 
 
 @contextmanager

@@ -120,6 +120,15 @@ class Tower(ABC):
         A row does not depend on what else is in the batch.
         """
 
+    def apart(self) -> "Tower | None":
+        """Make a copy whose :meth:`features` works without the model, to be sent elsewhere.
+
+        Returns:
+            Something that can be pickled, so that features are made in other processes; None if
+            there is no such thing, and they are made in threads.
+        """
+        return None
+
 
 class Adapter(ABC):
     """A model ready to run."""

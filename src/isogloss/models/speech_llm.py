@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
+from isogloss.digests import file_digest
 from isogloss.models._checkpoint import Checkpoint, find
-from isogloss.models._files import file_digest
 from isogloss.models._layout import layer_taps
 from isogloss.models._llm_families import AUDIO, FAMILIES, TEXT, Family
 from isogloss.models._llm_guess import family_of

@@ -9,6 +9,7 @@ from isogloss.report.model import Section as Section
 from isogloss.report.model import Table as Table
 from isogloss.report.page import render as render
 from isogloss.report.page import write as write
+from isogloss.report.publishing import publish as publish
 from isogloss.results import safe_csv as safe_csv
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Report",
     "Section",
     "Table",
+    "publish",
     "render",
     "safe_csv",
     "write",

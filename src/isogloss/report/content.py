@@ -1,8 +1,7 @@
 """Turn a run and its tables into the content of a report."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -13,9 +12,8 @@ from isogloss.control.figure import QUESTION
 from isogloss.control.figure import charts as control_charts
 from isogloss.control.figure import findings as control_findings
 from isogloss.corpora.base import grouped
-from isogloss.errors import choices
-from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table
+from isogloss.report.sections import COUNTED, SYNTHETIC, called, dropped, marks, section
 from isogloss.results import SCHEMA, safe_csv
 from isogloss.runs import Run
 from isogloss.sensitivity import findings as moved
@@ -25,7 +23,6 @@ from isogloss.similarity.measures import MEASURES
 from isogloss.store import Store
 from isogloss.study import as_yaml
 
-_EXAMPLES = 8
 _NUMBER = re.compile(r"\b\d+\b")
 
 
@@ -43,33 +40,36 @@ def content(
         means: Analysis -> their means over languages.
         found: The table of findings; none if left out.
     """
-    store = run.store()
+    store, several = run.store(), len(run.study["measures"]) > 1
+    untrained = "untrained model: random weights" if run.model["untrained"] else ""
+    marked = marks(untrained, synthetic=run.corpus["synthetic_speech"])
     sections = []
     if found is not None and found.height:
-        sections.append(_found(run, found))
+        sections.append(_found(found, marked))
     for name, analysis in run.analyses().items():
         if name not in tables:
             continue
         if isinstance(analysis, Reading):
-            sections.append(_section(run, analysis, "", analysis.describe(tables[name]), False))
+            sections.append(_of(analysis, analysis.describe(tables[name]), "", marked))
             continue
-        for measure, frame in tables[name].group_by("measure", maintain_order=True):
-            summary = analysis.summarise(frame, means[name].filter(measure=measure[0]))
-            several = len(run.study["measures"]) > 1
-            sections.append(_section(run, analysis, str(measure[0]), summary, several))
+        for (measure,), frame in tables[name].group_by("measure", maintain_order=True):
+            summary = analysis.summarise(frame, means[name].filter(measure=measure))
+            sections.append(_of(analysis, summary, str(measure) if several else "", marked))
     beside = kept(run)
     if beside is not None:
-        sections.append(_beside(run, pl.concat(list(means.values())), beside))
+        sections.append(_beside(pl.concat(list(means.values())), beside, marked))
     varied = read_table(run.folder)
     if varied is not None:
-        sections.append(_varied(run, varied))
+        sections.append(_varied(varied, marked))
     return Report(
         title=run.study["title"] or f"{run.model['title']} on {run.corpus['name']}",
         subtitle="Where languages and modalities meet inside a speech-text model",
         banners=tuple(_banners(run, store, tables)),
         sections=tuple(sections),
         counts=_counts(run, store),
-        dropped=_dropped(run, store),
+        dropped=dropped(
+            (x.language, x.modality, x.reason, x.sentences) for x in grouped(run.left_out(store))
+        ),
         study_yaml=as_yaml(run.study),
         environment=tuple(_environment(run)),
         notes=tuple(_notes(run, store)),
@@ -81,79 +81,40 @@ def content(
     )
 
 
-def _found(run: Run, frame: pl.DataFrame) -> Section:
+def _found(frame: pl.DataFrame, marked: Sequence[str]) -> Section:
     summary = findings.summary(frame)
-    return Section(
-        title=findings.TITLE,
-        text="\n\n".join([findings.QUESTION, *summary.findings]),
-        charts=tuple(replace(c, notes=(*c.notes, *_marks(run))) for c in summary.charts),
-        tables=tuple(table(title, rows) for title, rows in summary.tables),
+    return section(
+        findings.TITLE,
+        findings.QUESTION,
+        summary.findings,
+        summary.charts,
+        summary.tables,
+        marks=marked,
     )
 
 
-def _beside(run: Run, means: pl.DataFrame, control: Control) -> Section:
-    figures = control_charts(means, control.means)
-    return Section(
-        title="Control",
-        text="\n\n".join([QUESTION, *control_findings(means, control.means)]),
-        charts=tuple(replace(c, notes=(*c.notes, *_marks(run))) for c in figures),
+def _of(analysis: Analysis, summary: Summary, measure: str, marked: Sequence[str]) -> Section:
+    """What an analysis says; by which measure, if there are several."""
+    return section(
+        analysis.title,
+        analysis.question,
+        summary.findings,
+        summary.charts,
+        summary.tables,
+        measure=specs.short(MEASURES, measure) if measure else "",
+        marks=marked,
     )
 
 
-def _varied(run: Run, frame: pl.DataFrame) -> Section:
-    figure = chart(frame)
-    return Section(
-        title="Sensitivity",
-        text="\n\n".join(
-            ["How far does the conclusion depend on the choices behind it?", *moved(frame)]
-        ),
-        charts=(replace(figure, notes=(*figure.notes, *_marks(run))),),
-        tables=(table("All variants", frame),),
-    )
+def _beside(means: pl.DataFrame, control: Control, marked: Sequence[str]) -> Section:
+    said = control_findings(means, control.means)
+    return section("Control", QUESTION, said, control_charts(means, control.means), marks=marked)
 
 
-def _marks(run: Run) -> list[str]:
-    marks = []
-    if run.model["untrained"]:
-        marks.append("untrained model: random weights")
-    if run.corpus["synthetic_speech"]:
-        marks.append("synthetic speech")
-    return marks
-
-
-def _section(
-    run: Run, analysis: Analysis, measure: str, summary: Summary, several: bool
-) -> Section:
-    short = specs.write(MEASURES, specs.parse(MEASURES, measure), defaults=False) if several else ""
-    suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
-    charts = tuple(
-        replace(
-            c,
-            name=c.name + suffix,
-            title=f"{c.title}: {short}" if several else c.title,
-            notes=(*c.notes, *_marks(run)),
-        )
-        for c in summary.charts
-    )
-    return Section(
-        title=f"{analysis.title}: {short}" if several else analysis.title,
-        text="\n\n".join([analysis.question, *summary.findings]),
-        charts=charts,
-        tables=tuple(table(title, frame) for title, frame in summary.tables),
-    )
-
-
-def table(title: str, frame: pl.DataFrame) -> Table:
-    """A frame as a table of the report."""
-    columns = []
-    for name, kind in frame.schema.items():
-        if kind.is_float():
-            columns.append(Column(name, "number", ""))
-        elif kind.is_integer():
-            columns.append(Column(name, "integer", ""))
-        else:
-            columns.append(Column(name, "text", ""))
-    return Table(title, tuple(columns), tuple(frame.iter_rows()))
+def _varied(frame: pl.DataFrame, marked: Sequence[str]) -> Section:
+    question = "How far does the conclusion depend on the choices behind it?"
+    all_of = [("All variants", frame)]
+    return section("Sensitivity", question, moved(frame), [chart(frame)], all_of, marks=marked)
 
 
 def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Banner]:
@@ -168,13 +129,7 @@ def _banners(run: Run, store: Store, tables: dict[str, pl.DataFrame]) -> list[Ba
             )
         )
     if run.corpus["synthetic_speech"]:
-        found.append(
-            Banner(
-                "warning",
-                "The speech was made by a synthesiser from the text. Real recordings vary in "
-                "speaker, pace and channel, so real cross-modal similarity is lower.",
-            )
-        )
+        found.append(SYNTHETIC)
     missing = [u for u in run.units if not store.has(u)]
     if missing:
         names = ", ".join(f"{u.language} {u.modality}" for u in missing)
@@ -224,17 +179,13 @@ def _grouped(cells: Iterable[str]) -> list[tuple[str, int]]:
 
 def _counts(run: Run, store: Store) -> Table:
     columns = (
-        Column("language", "text", "ISO 639-3"),
-        Column("name", "text", ""),
-        Column("resource", "text", "Resource level of the study"),
-        Column("modality", "text", ""),
+        *COUNTED,
         Column("planned", "integer", "Sentences chosen from the corpus"),
         Column("used", "integer", "Sentences with activations"),
         Column("mean length", "integer", "Time steps at the encoder's input"),
     )
     rows = []
     for unit in sorted(run.units, key=lambda u: (u.language, u.modality)):
-        known = languages().get(unit.language)
         used, length = 0, None
         if store.has(unit):
             record = store.record(unit)
@@ -243,8 +194,7 @@ def _counts(run: Run, store: Store) -> Table:
         rows.append(
             (
                 unit.language,
-                known.name if known else "",
-                known.resource if known else "",
+                *called(unit.language),
                 unit.modality,
                 len(unit.sentences),
                 used,
@@ -252,27 +202,6 @@ def _counts(run: Run, store: Store) -> Table:
             )
         )
     return Table("What was compared", columns, tuple(rows))
-
-
-def _dropped(run: Run, store: Store) -> Table:
-    rows = tuple(
-        (
-            group.language,
-            group.modality,
-            group.reason,
-            len(group.sentences),
-            choices(group.sentences, _EXAMPLES),
-        )
-        for group in grouped(run.left_out(store))
-    )
-    columns = (
-        Column("language", "text", ""),
-        Column("modality", "text", ""),
-        Column("reason", "text", ""),
-        Column("sentences", "integer", "How many were left out for this reason"),
-        Column("ids", "text", ""),
-    )
-    return Table("What was left out, and why", columns, rows)
 
 
 def _notes(run: Run, store: Store) -> list[str]:

@@ -11,8 +11,11 @@ from isogloss.figures import plan
 
 
 def escape(text: str) -> str:
-    """Make a text inert in plotly's labels, which know tags, entities and line breaks."""
-    return html.escape(text, quote=False).replace("\n", "<br>")
+    """Make a text inert in plotly's labels, which know tags, entities, line breaks and templates.
+
+    A ``%{…}`` would be replaced by a value of the point; its first character as an entity is not.
+    """
+    return html.escape(text, quote=False).replace("%{", "&#37;{").replace("\n", "<br>")
 
 
 def wrapped(text: str, width: int) -> str:

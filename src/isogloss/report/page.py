@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,12 +32,14 @@ _LARGE = 100_000
 """Characters from which the data of a figure are packed."""
 
 
-def write(report: Report, path: str | Path) -> Path:
+def write(report: Report, path: str | Path, pictures: Sequence[bytes] = ()) -> Path:
     """Write a report as one HTML file, whole or not at all.
 
     Args:
         report: What it holds.
         path: The file; its folder is made if it does not exist.
+        pictures: Those of all charts, in order, as of :func:`isogloss.figures.files.picture`; they
+            are drawn if left out.
 
     Returns:
         The path.
@@ -46,10 +49,10 @@ def write(report: Report, path: str | Path) -> Path:
         IsoglossError: A chart or table contradicts itself, or the file cannot be written.
     """
     # A lone surrogate (from an undecodable file name) must not cost the whole report.
-    return write_whole(path, render(report).encode("utf-8", "replace"))
+    return write_whole(path, render(report, pictures).encode("utf-8", "replace"))
 
 
-def render(report: Report) -> str:
+def render(report: Report, pictures: Sequence[bytes] = ()) -> str:
     """The HTML of a report; see :func:`write`."""
     try:
         import jinja2
@@ -75,11 +78,12 @@ def render(report: Report) -> str:
     }
     figures = _number(report)
     charts = [chart for section in report.sections for chart in section.charts]
+    drawn = pictures or [picture(chart) for chart in charts]
     stepped = dict.fromkeys(f"{chart.step_name}s" for chart in charts if chart.steps)
     return environment.get_template("page.html.j2").render(
         report=report,
         stepped=" or ".join(stepped),
-        sections=[_section(s, figures) for s in report.sections],
+        sections=[_section(s, figures, drawn) for s in report.sections],
         counts=_table(report.counts, "counts"),
         dropped=_table(report.dropped, "dropped"),
         dropped_by_reason=_grouped(report.dropped),
@@ -133,7 +137,9 @@ def _number(report: Report) -> dict[int, int]:
     return {id(chart): i for i, chart in enumerate(charts, start=1)}
 
 
-def _section(section: Section, numbers: dict[int, int]) -> dict[str, Any]:
+def _section(
+    section: Section, numbers: dict[int, int], pictures: Sequence[bytes]
+) -> dict[str, Any]:
     paragraphs = [p.strip() for p in re.split(r"\n\s*\n", section.text) if p.strip()]
     question = paragraphs[0] if len(paragraphs) > 1 else ""
     findings = paragraphs[1:] or paragraphs
@@ -142,12 +148,15 @@ def _section(section: Section, numbers: dict[int, int]) -> dict[str, Any]:
         "question": question,
         "headline": findings[0] if findings else "",
         "findings": findings[1:],
-        "figures": [_figure(chart, numbers[id(chart)]) for chart in section.charts],
+        "figures": [
+            _figure(chart, numbers[id(chart)], pictures[numbers[id(chart)] - 1])
+            for chart in section.charts
+        ],
         "tables": [_table(t, f"{section.title}-{i}") for i, t in enumerate(section.tables)],
     }
 
 
-def _figure(chart: Chart, number: int) -> dict[str, Any]:
+def _figure(chart: Chart, number: int, drawn: bytes) -> dict[str, Any]:
     content = interactive.content(chart)
     panels = content["steps"][content["shown"]]["panels"] if chart.steps else content["panels"]
     values = chart_table(chart)
@@ -170,7 +179,7 @@ def _figure(chart: Chart, number: int) -> dict[str, Any]:
             for colouring in range(max(1, len(chart.colourings)))
         ],
         "alt": f"{plan.title(chart)}. " + " ".join(about(p) for p in chart.panels),
-        "picture": base64.b64encode(picture(chart)).decode(),
+        "picture": base64.b64encode(drawn).decode(),
         "values": _table(values, chart.name, limit=VALUES_SHOWN),
     }
 

@@ -1,8 +1,7 @@
 """Cells, counts and CSV files of the report's tables."""
 
-import csv
-import io
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from isogloss.charts import Chart, Grid, Line, Mark, Panel, Points
 from isogloss.errors import IsoglossError
 from isogloss.report.model import Column, Missing, Table
+from isogloss.results import FORMULA
 
 DASH = "–"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(FORMULA)
 
 
 @dataclass(frozen=True)
@@ -176,21 +176,24 @@ def _numeric_x(chart: Chart) -> bool:
 
 
 def table_csv(table: Table) -> bytes:
-    """All rows of a table as CSV with full numbers; cells that could not be computed are empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_inert(c.label) for c in table.columns])
-    for row in table.rows:
-        writer.writerow([_csv_value(value) for value in row])
-    return buffer.getvalue().encode("utf-8", "replace")
+    """All rows of a table as CSV with full numbers; cells that could not be computed are empty.
+
+    Every text is quoted and made inert as by :func:`isogloss.results.safe_csv`.
+    """
+    lines = [[c.label for c in table.columns], *table.rows]
+    text = "".join(",".join(map(_csv_value, line)) + "\n" for line in lines)
+    return text.encode("utf-8", "replace")
 
 
-def _csv_value(value: object) -> object:
+def _csv_value(value: object) -> str:
     missing = value is None or isinstance(value, Missing)
     if missing or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return _inert(value) if isinstance(value, str) else value
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value).replace('"', '""')
+    return f'"{_FORMULA.sub(_guarded, text)}"'
 
 
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _guarded(found: "re.Match[str]") -> str:
+    return f"'{found[0]}"

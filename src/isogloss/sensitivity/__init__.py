@@ -74,14 +74,7 @@ def sensitivity(
         )
     study = described.study
     source = origin(described, store, comparisons)
-    options = Options(
-        permutations=0,
-        seed=study["seed"],
-        confounds=(),
-        interval="none",
-        jobs=study["jobs"],
-        memory=study["memory"],
-    )
+    options = Options.of(study, permutations=0, confounds=(), interval="none")
 
     def score(asked: Sequence[Comparison], parts: Sequence[Measure]) -> Scored:
         rows, means = _compare(asked, parts, options)

@@ -6,24 +6,22 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic
+from isogloss import sealing
 from isogloss.analyses.base import Comparison, Contents
-from isogloss.analyses.gaps import Gaps
-from isogloss.compare import FORMAT
+from isogloss.analyses.gaps import of_run
+from isogloss.chunks import FORMAT
 from isogloss.errors import StoreError
-from isogloss.results import write
+from isogloss.results import parsed, write
 from isogloss.runs import Run
 from isogloss.settings import digest
-from isogloss.store import Store, read_json
+from isogloss.store import Store
 
 FOLDER = NAME = "sensitivity"
 
 
 def gaps_of(run: Run, contents: Contents) -> list[Comparison]:
     """The comparisons behind the conclusion: those of the run's own gaps analysis if it has one."""
-    parts = run.analyses().values()
-    analysis = next((part for part in parts if isinstance(part, Gaps)), Gaps())
-    return list(analysis.comparisons(contents))
+    return list(of_run(run.analyses().values()).comparisons(contents))
 
 
 def origin(run: Run, store: Store, comparisons: Sequence[Comparison]) -> dict[str, Any]:
@@ -56,7 +54,7 @@ def save(frame: pl.DataFrame, folder: Path, source: dict[str, Any]) -> None:
     # Without its record a table does not count, so a killed process cannot leave a wrong pair.
     record.unlink(missing_ok=True)
     write(frame, folder / FOLDER, NAME)
-    atomic.write_json(record, source)
+    sealing.write(record, source)
 
 
 def read_table(folder: Path) -> pl.DataFrame | None:
@@ -69,7 +67,7 @@ def read_table(folder: Path) -> pl.DataFrame | None:
         IsoglossError: The folder holds no run.
     """
     path = folder / FOLDER / f"{NAME}.parquet"
-    return pl.read_parquet(path) if path.exists() and not outdated(folder) else None
+    return parsed(path) if path.exists() and not outdated(folder) else None
 
 
 def outdated(folder: Path) -> bool:
@@ -83,7 +81,7 @@ def outdated(folder: Path) -> bool:
     run = Run.read(folder)
     store = run.store()
     try:
-        there = read_json(folder / FOLDER / f"{NAME}.json")
+        there = sealing.read(folder / FOLDER / f"{NAME}.json")
     except StoreError:
         return True
     return there != origin(run, store, gaps_of(run, run.contents(store)))

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic, specs
+from isogloss import sealing, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Analysis
 from isogloss.analyses.cross_lingual import CrossLingual
@@ -22,7 +22,7 @@ from isogloss.analyses.cross_modal import CrossModal
 from isogloss.analyses.gaps import Gaps
 from isogloss.compare import compare, prune
 from isogloss.errors import IsoglossError, MissingExtraError, StudyError, choices
-from isogloss.events import Events, Silent, task
+from isogloss.events import Events, Silent
 from isogloss.results import SCHEMA, write
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
@@ -88,7 +88,7 @@ def together(
     options = _options(study)
     _claim(output, models)
     lines = tuple(specs.write(MEASURES, part) for part in parts)
-    atomic.write_json(output / RECORD, record(models, shared, lines, options))
+    sealing.write(output / RECORD, record(models, shared, lines, options))
     results, means, files = _scored(models, shared, parts, options, events)
     found = {name: pl.concat(frames) for name, frames in results.items()}
     done = Together(
@@ -116,14 +116,7 @@ def _options(study: dict[str, Any]) -> Options:
         raise StudyError("permutations and jobs must be 0 or more")
     if study["interval"] not in INTERVALS:
         raise StudyError(f"interval must be one of {choices(INTERVALS)}, not {study['interval']!r}")
-    return Options(
-        permutations=study["permutations"],
-        seed=study["seed"],
-        confounds=tuple(study["confounds"]),
-        interval=study["interval"],
-        jobs=study["jobs"],
-        memory=study["memory"],
-    )
+    return Options.of(study)
 
 
 def _claim(output: Path, models: Sequence[Model]) -> None:
@@ -208,22 +201,10 @@ def _write(done: Together) -> None:
 def _with_report(done: Together, events: Events) -> Together:
     """Draw the figures and write the report, if the extra is there."""
     try:
-        from isogloss.figures import save
-        from isogloss.report import write as write_html
+        from isogloss.report import publish
         from isogloss.together.report import content
 
-        made = content(done)
-        charts = [c for section in made.sections for c in section.charts]
-        with task(events, "report", len(charts) + 1, "figure"):
-            folder = done.folder / "figures"
-            saved: set[Path] = set()
-            for chart in charts:
-                saved.update(save(chart, folder))
-                events.advance("report", 1, chart.name)
-            for stale in set(folder.glob("*.*")) - saved:
-                stale.unlink(missing_ok=True)
-            path = write_html(made, done.folder / "report.html")
-            events.advance("report", 1, path.name)
+        path = publish(content(done), done.folder, events)
     except MissingExtraError as error:
         events.warn(f"no figures and no report: {error}")
         return done

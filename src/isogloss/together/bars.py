@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from isogloss.analyses._curves import scales, shown, split, y_axis
+from isogloss.analyses._curves import beside, scales, shown, split, y_axis
 from isogloss.charts import Axis, Chart, Line, Marks, Panel
-from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.languages import level, name_of, rank
 from isogloss.together.figures import CALIBRATED, RAW
 from isogloss.together.tables import KINDS, MODAL, fewest, last
 
-_SIDE_BY_SIDE = 16
-"""Languages that two panels in one row have room for."""
 _ROOM = 26
 """Characters that a category may have before it is cut."""
 
@@ -26,14 +24,7 @@ def last_tap(results: Mapping[str, pl.DataFrame], models: Sequence[str]) -> Iter
     rows = last(results)
     if rows.is_empty() or (plain := split(rows.filter(kind=MODAL))[0]).is_empty():
         return
-    rank = {name: i for i, name in enumerate(RESOURCE_LEVELS)}
-    known = languages()
-    names = tuple(
-        sorted(
-            plain["language_a"].unique(),
-            key=lambda c: (rank.get(known[c].resource, len(rank)) if c in known else 9, c),
-        )
-    )
+    names = tuple(sorted(plain["language_a"].unique(), key=lambda c: (rank(level(c)), c)))
     axis, measure = Axis("language, from high to low resource", names), plain["measure"][0]
 
     def marks(calibrated: bool) -> tuple[Marks, ...]:
@@ -53,10 +44,7 @@ def last_tap(results: Mapping[str, pl.DataFrame], models: Sequence[str]) -> Iter
                     parts[value],
                     parts["low"] if ends else None,
                     parts["high"] if ends else None,
-                    tuple(
-                        f"{known[n].name if n in known else n}, {model}\n" + _hover(own.get(n))
-                        for n in names
-                    ),
+                    tuple(f"{name_of(n)}, {model}\n" + _hover(own.get(n)) for n in names),
                     colour=i,
                 )
             )
@@ -77,7 +65,7 @@ def last_tap(results: Mapping[str, pl.DataFrame], models: Sequence[str]) -> Iter
         f"{'Bars are 95 % intervals over sentences. ' if bars else ''}"
         f"{RAW}{CALIBRATED}".strip(),
         tuple(panels),
-        columns=2 if len(names) <= _SIDE_BY_SIDE else 1,
+        columns=beside(names),
     )
 
 

@@ -5,17 +5,19 @@ from dataclasses import replace
 
 import polars as pl
 
+from isogloss.analyses._adapted import adapted_of
 from isogloss.analyses._curves import (
     bands,
     curve,
     references,
+    resource,
     scales,
     split,
     y_axis,
 )
 from isogloss.charts import Axis, Chart, Line, Panel
 from isogloss.corpora.base import MODALITIES
-from isogloss.languages import RESOURCE_LEVELS, languages
+from isogloss.languages import RESOURCE_LEVELS
 from isogloss.together.tables import fewest
 
 DEPTH = Axis("relative depth (0 = input, 1 = last layer)", range=(-0.02, 1.02))
@@ -41,11 +43,7 @@ def cross_modal(frame: pl.DataFrame, models: Sequence[str]) -> Iterable[Chart]:
         frame: Scores of one measure with a column ``model``.
         models: All models, in the order of their colours.
     """
-    level = {code: x.resource for code, x in languages().items()}
-    plain = frame.filter(group="matched").with_columns(
-        level=pl.col("language_a").replace_strict(level, default="unknown")
-    )
-    plain, _ = split(plain)
+    plain, _ = split(frame.filter(group="matched").with_columns(level=resource("language_a")))
     if plain.is_empty():
         return
     for calibrated in scales(plain):
@@ -110,29 +108,14 @@ def _lines(
         line = curve(own, DEPTH, model, colour=i, calibrated=calibrated, count=count)
         if not banded or len(models) > _FEW:
             line = replace(line, low=None, high=None)
-        crosses = _adapted(own) if len(models) <= _FEW else None
-        found.append(replace(line, emphasis=crosses))
+        crossed = own["modality_a"][0] != own["modality_b"][0] and len(models) <= _FEW
+        found.append(replace(line, emphasis=adapted_of(own) if crossed else None))
         if not calibrated:
             chance = (x for x in references(own, DEPTH, calibrated=False) if x.role == "chance")
             chances += [replace(x, name=f"chance: {model}", colour=i) for x in chance]
     if calibrated and found:
         chances = [Line("chance", (0.0, 1.0), (0.0, 0.0), role="chance")]
     return (*found, *chances)
-
-
-def _adapted(rows: pl.DataFrame) -> tuple[bool, ...] | None:
-    """Which places come after length adaptation.
-
-    The taps ``len`` and ``pool`` do, and that where speech goes on from the audio encoder while
-    text stays where it is.
-    """
-    places = rows.select("depth", "position", "label", "tap_a", "tap_b").unique()
-    places = places.sort("depth", "position")
-    if rows["modality_a"][0] == rows["modality_b"][0]:
-        return None
-    after = (places["tap_b"].shift(1) == "enc").fill_null(value=False)
-    same = (places["tap_a"] == places["tap_a"].shift(1)).fill_null(value=False)
-    return tuple(places["tap_b"].is_in(["len", "pool"]) | (after & same))
 
 
 def _what(calibrated: bool) -> str:

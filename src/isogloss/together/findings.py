@@ -1,14 +1,15 @@
 """What the models beside each other say, in plain sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import isnan
 
 import polars as pl
 
 from isogloss.analyses._curves import NO_CHANCE, shown
+from isogloss.findings.statistics import LEVEL
+from isogloss.findings.words import probability
+from isogloss.together.models import joined
 from isogloss.together.tables import CALIBRATED, CONTROLLED, MODAL, RAW, SPEECH, TEXT
-
-LEVEL = 0.05
 
 PAPER = {
     "seamless": "modality gap for nearly all languages",
@@ -54,7 +55,7 @@ def of_kind(table: pl.DataFrame, differences: pl.DataFrame, kind: str) -> tuple[
         found.insert(0, _best(known, differences.filter(kind=kind), kind))
     absent = own.filter(pl.col("calibrated").is_null())["model"].to_list()
     if absent:
-        found.append(f"Not defined for {' and '.join(absent)}.")
+        found.append(f"Not defined for {joined(absent)}.")
     return tuple(found)
 
 
@@ -74,17 +75,17 @@ def _best(known: pl.DataFrame, pairs: pl.DataFrame, kind: str) -> str:
         if isnan(p):
             untested.append(f"{text}): {row['reason']}")
         else:
-            part = f"{text}, 95 % {ends[0]:.2f} to {ends[1]:.2f}, p {_p(p)} after Holm)"
+            part = f"{text}, 95 % {ends[0]:.2f} to {ends[1]:.2f}, p {probability(p)} after Holm)"
             (worse if p <= LEVEL and sign * row["difference"] > 0 else open_).append(part)
     if worse and not open_ and not untested:
-        return f"{claim}, clearly so against {_and(worse)}."
+        return f"{claim}, clearly so against {joined(worse)}."
     said = []
     if worse:
-        said.append(f"clearly so against {_and(worse)}")
+        said.append(f"clearly so against {joined(worse)}")
     if open_:
-        said.append(f"but it cannot be told from {_and(open_)}")
+        said.append(f"but it cannot be told from {joined(open_)}")
     if untested:
-        said.append(f"untested against {_and(untested)}")
+        said.append(f"untested against {joined(untested)}")
     return f"{claim}: {'; '.join(said)}."
 
 
@@ -186,14 +187,6 @@ def of_differences(frame: pl.DataFrame) -> tuple[str, ...]:
         "than that of a narrow one even for views that have nothing to do with each other."
     )
     return tuple(found)
-
-
-def _and(parts: Sequence[str]) -> str:
-    return " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _p(value: float) -> str:
-    return "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def _span(values: pl.Series) -> str:

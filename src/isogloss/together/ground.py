@@ -7,9 +7,9 @@ from itertools import combinations
 from isogloss.analyses.base import Contents
 from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.errors import IsoglossError, choices
-from isogloss.languages import SETS, language, resolve
 from isogloss.identifying import MIN_SENTENCES
-from isogloss.together.models import Model, Units
+from isogloss.languages import SETS, language, resolve
+from isogloss.together.models import Model, Units, joined
 
 COMMON = "paper-common"
 _SHOWN = 60
@@ -181,7 +181,7 @@ def _several(contents: Contents) -> bool:
 
 
 def _names(models: Sequence[Model]) -> str:
-    return " and ".join(m.name for m in models)
+    return joined([m.name for m in models])
 
 
 def _cut(text: str) -> str:

@@ -15,6 +15,16 @@ from isogloss.store import Store, Unit
 Units = Mapping[tuple[str, Modality], Unit]
 
 
+def joined(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> joined(["a"]), joined(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 class Elsewhere(Store):
     """The activations of a run, with all that is made of them in another folder.
 

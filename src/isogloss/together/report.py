@@ -1,29 +1,26 @@
 """The report on several models."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from isogloss import __version__, specs
 from isogloss.analyses._gap_table import MODAL, SPEECH, TEXT
-from isogloss.charts import Chart
 from isogloss.errors import choices
-from isogloss.languages import languages
 from isogloss.report import Banner, Column, Download, Report, Section, Table, safe_csv
-from isogloss.report.content import table
+from isogloss.report.sections import COUNTED, SYNTHETIC, called, dropped, marks
+from isogloss.report.sections import section as of_question
 from isogloss.results import PLAIN
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import as_yaml
 from isogloss.together import bars, figures, findings
-from isogloss.together.models import Model
+from isogloss.together.models import Model, joined
 from isogloss.together.result import Together
 from isogloss.together.tables import summary
-
-_EXAMPLES = 8
 
 
 def content(done: Together) -> Report:
@@ -38,7 +35,9 @@ def content(done: Together) -> Report:
         banners=tuple(_banners(done)),
         sections=tuple(sections),
         counts=_counts(done),
-        dropped=_dropped(done),
+        dropped=dropped(
+            (x.language, x.modality or "both", x.reason, x.sentences) for x in done.ground.left_out
+        ),
         study_yaml=as_yaml(done.record()),
         environment=tuple(_environment(done)),
         notes=tuple(_notes(done)),
@@ -57,24 +56,15 @@ def _of_measure(done: Together, line: str, *, several: bool) -> list[Section]:
     plain, counts = pairs.filter(control=PLAIN), done.gaps.filter(measure=line)
     at_last = summary(results, line)
     modal, lingual = results.get("cross_modal"), results.get("cross_lingual")
-    short = specs.write(MEASURES, specs.parse(MEASURES, line), defaults=False)
-
-    def section(
-        title: str,
-        question: str,
-        found: Iterable[str],
-        charts: Iterable[Chart],
-        tables: Iterable[tuple[str, pl.DataFrame]] = (),
-    ) -> Section:
-        suffix = "-" + re.sub(r"\W+", "-", short).strip("-") if several else ""
-        return Section(
-            title=f"{title}: {short}" if several else title,
-            text="\n\n".join([question, *found]),
-            charts=tuple(
-                replace(c, name=c.name + suffix, notes=(*c.notes, *_marks(done))) for c in charts
-            ),
-            tables=tuple(table(name, frame) for name, frame in tables),
-        )
+    untrained = [m.name for m in done.models if m.run.model["untrained"]]
+    section = partial(
+        of_question,
+        measure=specs.short(MEASURES, line) if several else "",
+        marks=marks(
+            f"untrained, random weights: {', '.join(untrained)}" if untrained else "",
+            synthetic=_synthetic(done),
+        ),
+    )
 
     def means(*kinds: str) -> list[tuple[str, pl.DataFrame]]:
         own = at_last if at_last.is_empty() else at_last.filter(pl.col("kind").is_in(kinds))
@@ -138,8 +128,7 @@ def _by_language(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     if rows.is_empty():
         return []
     wide = rows.sort("language_a").pivot("model", index="language_a", values="calibrated")
-    known = languages()
-    level = [known[c].resource if c in known else "" for c in wide["language_a"]]
+    level = [called(code)[1] for code in wide["language_a"]]
     wide = wide.rename({"language_a": "language"})
     wide.insert_column(1, pl.Series("resource", level, dtype=pl.String()))
     return [("Calibrated score at the last tap, by language", wide)]
@@ -200,7 +189,7 @@ def _n(done: Together, name: str) -> str:
         return ""
     low, high = str(frame["n"].min()), str(frame["n"].max())
     names = frame["model"].unique(maintain_order=True).to_list()
-    of = "" if len(names) == len(done.models) else f", of {' and '.join(names)} only"
+    of = "" if len(names) == len(done.models) else f", of {joined(names)} only"
     return f"N {low}{'' if low == high else f' to {high}'}{of}"
 
 
@@ -214,12 +203,8 @@ def _digests(model: Model) -> dict[str, str]:
     return {str(k): str(v) for k, v in model.run.model["checkpoint"].items()}
 
 
-def _marks(done: Together) -> list[str]:
-    untrained = [m.name for m in done.models if m.run.model["untrained"]]
-    marks = [f"untrained, random weights: {', '.join(untrained)}"] if untrained else []
-    if any(m.run.corpus["synthetic_speech"] for m in done.models):
-        marks.append("synthetic speech")
-    return marks
+def _synthetic(done: Together) -> bool:
+    return any(m.run.corpus["synthetic_speech"] for m in done.models)
 
 
 def _banners(done: Together) -> Iterable[Banner]:
@@ -227,16 +212,12 @@ def _banners(done: Together) -> Iterable[Banner]:
     if untrained:
         yield Banner(
             "warning",
-            f"The weights of {' and '.join(untrained)} are random: nothing was ever learned. "
+            f"The weights of {joined(untrained)} are random: nothing was ever learned. "
             "Scores above chance are what any network passes on of its input: letters, sounds, "
             "length.",
         )
-    if any(m.run.corpus["synthetic_speech"] for m in done.models):
-        yield Banner(
-            "warning",
-            "The speech was made by a synthesiser from the text. Real recordings vary in speaker, "
-            "pace and channel, so real cross-modal similarity is lower.",
-        )
+    if _synthetic(done):
+        yield SYNTHETIC
     for note in done.notes:
         yield Banner("info", note)
     undefined = sum(int(f["score"].is_nan().sum()) for f in done.results.values())
@@ -246,49 +227,23 @@ def _banners(done: Together) -> Iterable[Banner]:
     if unsaid:
         yield Banner(
             "warning",
-            f"{' and '.join(unsaid)}: the run does not hold its texts, so nobody checked that its "
+            f"{joined(unsaid)}: the run does not hold its texts, so nobody checked that its "
             "sentences are those of the others.",
         )
 
 
 def _counts(done: Together) -> Table:
     columns = [
-        Column("language", "text", "ISO 639-3"),
-        Column("name"),
-        Column("resource", "text", "Resource level of the study"),
-        Column("modality"),
+        *COUNTED,
         Column("shared", "integer", "Sentences that every run has"),
         *(Column(m.name, "integer", "Sentences of this run") for m in done.models),
     ]
-    known = languages()
     rows = []
     for (code, modality), ids in sorted(done.ground.sentences.items()):
         own = [m.contents.sentences.get((code, modality)) for m in done.models]
-        name, level = (known[code].name, known[code].resource) if code in known else ("", "")
         counts = [None if s is None else len(s) for s in own]
-        rows.append((code, name, level, modality, len(ids), *counts))
+        rows.append((code, *called(code), modality, len(ids), *counts))
     return Table("What was compared", tuple(columns), tuple(rows))
-
-
-def _dropped(done: Together) -> Table:
-    columns = (
-        Column("language"),
-        Column("modality"),
-        Column("reason"),
-        Column("sentences", "integer", "How many were left out for this reason"),
-        Column("ids"),
-    )
-    rows = tuple(
-        (
-            x.language,
-            x.modality or "both",
-            x.reason,
-            len(x.sentences) or None,
-            choices(x.sentences, _EXAMPLES) if x.sentences else "all",
-        )
-        for x in done.ground.left_out
-    )
-    return Table("What was left out, and why", columns, rows)
 
 
 def _notes(done: Together) -> Iterable[str]:
@@ -303,7 +258,7 @@ def _notes(done: Together) -> Iterable[str]:
     every = [note for m in done.models for note in dict.fromkeys(m.run.model["notes"])]
     for note, count in Counter(every).items():
         names = [m.name for m in done.models if note in m.run.model["notes"]]
-        yield note if count == len(done.models) else f"{' and '.join(names)}: {note}"
+        yield note if count == len(done.models) else f"{joined(names)}: {note}"
     yield from dict.fromkeys(n for m in done.models for n in m.run.corpus["notes"])
     corpus: dict[str, Any] = done.models[0].run.corpus
     yield f"The corpus: {corpus['description']} Licence: {corpus['licence']}."

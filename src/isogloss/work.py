@@ -1,0 +1,139 @@
+"""What a worker does that was started somewhere else: find its work in the output folder.
+
+    python -m isogloss.work '{"folder": "...", "working": "...", "stage": "extract", "run": "..."}'
+
+All workers are alike. A worker reads ``run.json``, and reads of the corpus what its own units need;
+it commits what it makes, and gives nothing back to whoever started it but its exit code.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from isogloss.errors import IsoglossError
+from isogloss.events import Events
+from isogloss.executors.base import Job, stop_note
+from isogloss.interrupts import Stop, stoppable
+from isogloss.leases import Leases
+from isogloss.planning import Plan, draft, plan_unit
+from isogloss.runs import Run
+from isogloss.store import Unit
+from isogloss.study import Study
+
+FAILED = 1
+_LOOK = 2.0
+"""Seconds between two looks for a note that asks to stop."""
+
+
+def main(job: dict[str, Any], *, attached: bool = False) -> None:
+    """Do a worker's part of a run. For executors; any number may be called at the same time.
+
+    Args:
+        job: A :class:`isogloss.executors.base.Job` as a dict.
+        attached: Stop when standard input closes, as it does when whoever started us has gone.
+
+    Raises:
+        IsoglossError: Nothing can be done, for a reason that the user can mend.
+        Interrupted: It was asked to stop; what was done is kept.
+    """
+    from isogloss.cli.display import display
+
+    told = Job(**job)
+    os.chdir(told.working)
+    if told.threads:
+        os.environ["OMP_NUM_THREADS"] = str(told.threads)
+    with display() as events, stoppable(events) as stop:
+        for watch in (_asked, _left_alone) if attached else (_asked,):
+            threading.Thread(target=watch, args=(told, stop), daemon=True).start()
+        _STAGES[told.stage](told, events, stop)
+
+
+def _asked(job: Job, stop: Stop) -> None:
+    """Stop when somebody leaves a note that asks for it, as :meth:`Crew.leave_note` does."""
+    note = stop_note(job)
+    while not stop():
+        if note.exists():
+            stop.ask()
+        time.sleep(_LOOK)
+
+
+def _left_alone(job: Job, stop: Stop) -> None:
+    """Stop when standard input closes."""
+    # Not through sys.stdin: its lock would be held here when the interpreter ends.
+    with suppress(OSError):
+        while os.read(0, 64):
+            pass
+    stop.ask()
+
+
+def _extract(job: Job, events: Events, stop: Stop) -> None:
+    from isogloss.extract import Extraction
+
+    run = Run.read(Path(job.folder))
+    store = run.store()
+    study = Study(**run.study)
+    pending = [u for u in run.units if not store.has(u)]
+    if not pending:
+        return
+    _limit_threads(job.threads)
+    drafted = draft(study)
+
+    @lru_cache(maxsize=1)
+    def plan_of(unit: Unit) -> Plan:
+        return plan_unit(drafted, unit.language, unit.modality)
+
+    leases = Leases(run.folder / "leases")
+    jobs = job.threads or study.jobs
+    extraction = Extraction(
+        pending, plan_of, study, store, leases, events, stop=stop, run=job.run, jobs=jobs
+    )
+    try:
+        extraction.work(patient=False)
+    finally:
+        leases.close()
+
+
+def _compare(job: Job, events: Events, stop: Stop) -> None:
+    from isogloss.analysing import prepare
+
+    prepare(Path(job.folder), events, stop=stop, threads=job.threads)
+
+
+def _finish(job: Job, events: Events, stop: Stop) -> None:
+    from isogloss import api
+
+    api.finish(job.folder, events)
+
+
+_STAGES = {"extract": _extract, "compare": _compare, "finish": _finish}
+
+
+def _limit_threads(count: int) -> None:
+    """Let torch use its share of the cores only, where it is installed."""
+    if count:
+        with suppress(ImportError):
+            import torch
+
+            torch.set_num_threads(count)
+
+
+def _command(text: str) -> int:
+    """Run as a program; returns the exit code."""
+    try:
+        main(json.loads(text), attached=True)
+    except IsoglossError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return FAILED
+    except KeyboardInterrupt as error:
+        return 128 + int(getattr(error, "signal", 2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_command(sys.argv[1]))
