@@ -116,7 +116,7 @@ def test_wall_clocks_do_not_matter(folder):
     leases = Leases(folder, dead=60, clock=clock)
     elsewhere(folder)
     path = folder / f"{NAME}.json"
-    for jump in (-10**8, 10**8):
+    for jump in (-(10**8), 10**8):
         os.utime(path, (time.time() + jump, time.time() + jump))
         assert leases.take(NAME) is None
         clock.now += 20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from isogloss import specs
+from isogloss import atomic, specs
 from isogloss.analyses.base import Comparison, Reading
 from isogloss.chunks import Chunks
 from isogloss.compare import compare, prune
@@ -142,7 +142,7 @@ def analyse(
     for path in (*results.glob("*.*"), *results.glob("means/*.*")):
         if path.stem not in {*tables, FINDINGS} and path.suffix in {".parquet", ".csv"}:
             earlier.add(path.stem)
-            path.unlink()
+            atomic.remove(path)
     if earlier:
         events.note(
             f"removed the tables of {choices(sorted(earlier))}, which the study no longer asks for"

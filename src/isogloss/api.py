@@ -18,7 +18,7 @@ from isogloss.events import Events, Silent
 from isogloss.interrupts import stoppable
 from isogloss.making import refresh
 from isogloss.planning import plan
-from isogloss.progress import Progress, UnitStatus, progress
+from isogloss.standing import Progress, UnitStatus, progress
 from isogloss.runs import Run
 from isogloss.store import Store, Unit
 from isogloss.study import Study

@@ -107,11 +107,21 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, text.encode() + b"\n")
 
 
+def left_over(folder: Path) -> list[Path]:
+    """Temporary files below a folder that a killed process of this machine has left."""
+    return [path for path in sorted(folder.rglob(f".*{TEMPORARY}")) if _alive(path) is False]
+
+
 def written_by_a_live_process(path: Path) -> bool:
-    """Whether a temporary file is being written right now by a process of this machine."""
+    """Whether a temporary file may be written right now by a process of this machine."""
+    return _alive(path) is True
+
+
+def _alive(path: Path) -> bool | None:
+    """Whether the process that writes a temporary file lives; None if it was on another machine."""
     found = _OWNER.search(path.name)
     if found is None or found["place"] != _here():
-        return False
+        return None
     try:
         os.kill(int(found["pid"]), 0)
     except (ProcessLookupError, OverflowError):

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from isogloss.atomic import write_json
+from isogloss.corpora.base import Modality
 from isogloss.errors import OutputError
 from isogloss.models.base import Features, Tower
 from isogloss.settings import digest
 
-ON_CPU, ELSEWHERE = 4000, 16_000
-"""Time steps in a batch on a CPU, where more gains nothing and costs memory; and on a device whose
-memory cannot be read."""
+ON_CPU: dict[Modality, int] = {"text": 4000, "speech": 4000}
+"""Time steps in a batch on a CPU, where more gains nothing and costs memory."""
+ELSEWHERE = 16_000
+"""On a device that is no CPU, and whose memory cannot be read."""
 LEAST, MOST = 256, 32_768
 """What a measured budget lies between. Beyond the larger one a GPU gains nothing."""
 SHARE = 0.8
@@ -183,7 +185,7 @@ def budget_for(asked: int, tower: Tower, *, model: str, device: str) -> Budget:
     if asked > 0:
         return Budget(asked)
     if device.partition(":")[0] != "cuda":
-        return Budget(ON_CPU if device.startswith("cpu") else ELSEWHERE)
+        return Budget(ON_CPU[tower.modality] if device.startswith("cpu") else ELSEWHERE)
     from torch import cuda
 
     key = {

@@ -1,11 +1,8 @@
 """Run a loaded encoder over the utterances of one language, in batches."""
 
-import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
@@ -20,8 +17,10 @@ from isogloss.inputs import Prepared, ahead_of, by_length
 from isogloss.interrupts import Interrupted
 from isogloss.languages import Language
 from isogloss.models.base import Features, Tower
-from isogloss.takes import arranged, explained
+from isogloss.rows import Arrays, Batch, Encoded, Keep, Rows
 
+KEEP_EVERY = 300.0
+"""Seconds after which rows of a unit that is under way are kept."""
 AHEAD = 32
 """Inputs that wait for the model, at least; or two batches."""
 MOST_AHEAD = 512
@@ -37,7 +36,7 @@ def encode(
     companions: Mapping[str, Clip] | None = None,
     advance: Callable[[int], None] = lambda n: None,
     done: Sequence[tuple[Arrays, Mapping[str, Any]]] = (),
-    keep: Callable[[dict[str, NDArray[np.float32]], dict[str, Any]], None] | None = None,
+    keep: Keep | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Encoded:
     """Encode the utterances of one language in one modality.
@@ -57,8 +56,7 @@ def encode(
         advance: Called with the number of utterances done, without those of ``done``.
         done: What ``keep`` was given earlier, in any order. These rows are not made again, and the
             batches after them are those of a run that was never stopped.
-        keep: Called every five minutes and before stopping with the rows since the last call: tap
-            -> (rows × features), and JSON-able fields that say which they are.
+        keep: Called every five minutes and before stopping with the rows since the last call.
         stop: Asked after each batch.
 
     Raises:
@@ -83,7 +81,7 @@ def encode(
             rows.add(batch)
             largest = max(largest, len(batch.items))
             advance(len(batch.items))
-            rows.keep_if_due()
+            rows.hand_over(every=KEEP_EVERY)
             if stop() and len(rows) < len(utterances):
                 rows.hand_over()
                 raise Interrupted(f"stopped with {len(rows)} of {len(utterances)} inputs done")
@@ -133,7 +131,7 @@ def _usable(
 
 def _batches(
     items: Iterator[tuple[int, Prepared]], tower: Tower, budget: Budget
-) -> Iterator[_Batch]:
+) -> Iterator[Batch]:
     """Fill batches in the order of the items, and run them."""
     first = list(islice(items, 2))
     if first:
@@ -144,12 +142,12 @@ def _batches(
         length = _features(pair[1]).length
         full = tower.max_batch is not None and len(batch) >= tower.max_batch
         if batch and (full or max(longest, length) * (len(batch) + 1) > budget.frames):
-            yield _Batch(batch, _run(tower, [_features(item) for _, item in batch], budget))
+            yield Batch(batch, _run(tower, [_features(item) for _, item in batch], budget))
             batch, longest = [], 0
         batch.append(pair)
         longest = max(longest, length)
     if batch:
-        yield _Batch(batch, _run(tower, [_features(item) for _, item in batch], budget))
+        yield Batch(batch, _run(tower, [_features(item) for _, item in batch], budget))
 
 
 def _features(item: Prepared) -> Features:

@@ -15,6 +15,7 @@ from isogloss.interrupts import Interrupted, Stop
 from isogloss.languages import language
 from isogloss.leases import LOST, Lease, Leases
 from isogloss.making import Maker, pick_device
+from isogloss.memory import resident
 from isogloss.models.base import Adapter, Tower
 from isogloss.planning import Plan
 from isogloss.provenance import error_record, now
@@ -251,7 +252,7 @@ class Extraction:
         part = f"extract{PART}{what}"
 
         def advance(count: int) -> None:
-            lease.told["done"] += count
+            lease.told |= {"done": lease.told["done"] + count, "memory": resident()}
             events.advance(part, count)
             events.advance("extract", count, what)
 

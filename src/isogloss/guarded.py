@@ -19,6 +19,7 @@ from typing import Any
 
 SMALL = 2**26
 """Bytes of the largest JSON file that is read whole: 64 MiB, five times the largest tokeniser."""
+_BLOCK = 2**20
 NO_FILE = "is a device, a pipe or a socket, not a file"
 
 
@@ -61,11 +62,15 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         OSError: It cannot be read, is no regular file, or is larger.
     """
+    blocks, left = [], most
     with open_regular(path) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise too_large(path, most)
-    return data
+        # Not read(most): that takes the memory before it knows how much there is.
+        while block := file.read(_BLOCK):
+            blocks.append(block)
+            left -= len(block)
+            if left < 0:
+                raise too_large(path, most)
+    return b"".join(blocks)
 
 
 def too_large(path: Path, most: int, what: str = "is larger than") -> OSError:

@@ -7,14 +7,15 @@ from typing import Any
 
 from isogloss.budgets import Budget, budget_for
 from isogloss.confounds import covariates
-from isogloss.encode import Encoded, encode
-from isogloss.errors import IsoglossError
+from isogloss.encode import encode
+from isogloss.errors import IsoglossError, ModelError
 from isogloss.interrupts import Stop
 from isogloss.languages import language
 from isogloss.models.base import Tower
 from isogloss.pieces import Pieces
 from isogloss.planning import Plan
 from isogloss.provenance import environment, now
+from isogloss.rows import Encoded
 from isogloss.settings import digest
 from isogloss.store import Store, Unit
 from isogloss.takes import numbers
@@ -153,12 +154,24 @@ def refresh(plan: Plan, store: Store, unit: Unit) -> None:
 
 
 def pick_device(wanted: str) -> str:
-    """Resolve ``auto`` to the first CUDA device if there is one, else the CPU."""
-    if wanted != "auto":
+    """Resolve ``auto`` to the first CUDA device if there is one, else the CPU.
+
+    Raises:
+        ModelError: A CUDA device is asked for that is not there.
+    """
+    if wanted != "auto" and not wanted.startswith("cuda"):
         return wanted
+    count = 0
     with suppress(ImportError):
         import torch
 
-        if torch.cuda.is_available():
-            return "cuda"
-    return "cpu"
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return "cuda" if count else "cpu"
+    number = wanted.partition(":")[2] or "0"
+    if not number.isdecimal() or int(number) >= count:
+        raise ModelError(
+            f"device {wanted} is not there: PyTorch sees {count} CUDA devices on this machine. "
+            "Leave `device` out for the first that there is, or the CPU"
+        )
+    return wanted

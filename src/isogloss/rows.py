@@ -17,8 +17,6 @@ Arrays = Mapping[str, NDArray[np.float32]]
 """Tap -> (rows × features)."""
 Keep = Callable[[dict[str, NDArray[np.float32]], dict[str, Any]], None]
 """Takes rows, tap -> (rows × features), and JSON-able fields that say which they are."""
-KEEP_EVERY = 300.0
-"""Seconds after which rows of a unit that is under way are kept."""
 
 
 @dataclass
@@ -62,19 +60,16 @@ class Rows:
 
     Args:
         tower: The encoder.
-        keep: As for :func:`encode`.
+        keep: Given the rows since the last time, every five minutes and when asked; None: nobody.
     """
 
-    def __init__(
-        self,
-        tower: Tower,
-        keep: Keep | None,
-    ) -> None:
+    def __init__(self, tower: Tower, keep: Keep | None) -> None:
         self.made: dict[int, _Row] = {}
         self.failed: dict[int, str] = {}
         self._taps = [tap.name for tap in tower.taps]
         self._keep = keep
         self._fresh: list[int] = []
+        self._kept_failed: set[int] = set()
         self._kept_at = time.monotonic()
 
     def __len__(self) -> int:
@@ -100,6 +95,7 @@ class Rows:
         if not all(0 <= i < count for i in (*named, *failed)):
             return
         self.failed |= failed
+        self._kept_failed |= failed.keys()
         for k, (i, row) in enumerate(zip(named, rows, strict=True)):
             values = {tap: arrays[tap][k] for tap in self._taps}
             self.made[i] = _Row(values, row["length"], row["seconds"], row["notes"])
@@ -116,21 +112,23 @@ class Rows:
             self.made[i] = _Row(values, length, item.seconds, list(item.notes))
             self._fresh.append(i)
 
-    def keep_if_due(self) -> None:
-        """Hand over the rows since the last time, if that is long ago."""
-        if time.monotonic() - self._kept_at >= KEEP_EVERY:
-            self.hand_over()
+    def hand_over(self, every: float = 0.0) -> None:
+        """Hand over the rows since the last time.
 
-    def hand_over(self) -> None:
-        """Hand over the rows since the last time."""
-        if self._keep is None or not self._fresh:
+        Args:
+            every: Unless that is fewer seconds ago.
+        """
+        due = time.monotonic() - self._kept_at >= every
+        if self._keep is None or not self._fresh or not due:
             return
         rows = [
             {"utterance": i, "length": r.length, "seconds": r.seconds, "notes": r.notes}
             for i, r in ((i, self.made[i]) for i in self._fresh)
         ]
-        failed = {str(i): reason for i, reason in sorted(self.failed.items())}
-        self._keep(self._stacked(self._fresh), {"rows": rows, "failed": failed})
+        failed = sorted(self.failed.keys() - self._kept_failed)
+        fields = {"rows": rows, "failed": {str(i): self.failed[i] for i in failed}}
+        self._keep(self._stacked(self._fresh), fields)
+        self._kept_failed |= set(failed)
         self._fresh = []
         self._kept_at = time.monotonic()
 
@@ -153,5 +151,3 @@ class Rows:
 
     def _stacked(self, order: Sequence[int]) -> dict[str, NDArray[np.float32]]:
         return {tap: np.stack([self.made[i].values[tap] for i in order]) for tap in self._taps}
-
-

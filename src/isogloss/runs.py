@@ -200,6 +200,16 @@ class Run:
             for item in store.record(unit)["failed"]:
                 yield Dropped(language, item["sentence"], modality, item["reason"], item["origin"])
 
+    def not_made(self, store: Store) -> Iterable[Dropped]:
+        """All sentences of the units that are not there, with why."""
+        for unit in self.units:
+            if store.has(unit):
+                continue
+            failure = store.failure(unit)
+            why = f"failed: {failure['type']}: {failure['message']}" if failure else "not made yet"
+            for sentence in unit.sentences:
+                yield Dropped(unit.language, sentence, unit.modality, why)
+
     def done_to_inputs(self, store: Store) -> list[tuple[str, int]]:
         """What was done to recordings, such as resampling, with how many it was done to."""
         notes: Counter[str] = Counter()

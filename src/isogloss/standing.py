@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from isogloss.corpora.base import Modality
+from isogloss.corpora.base import DroppedGroup, Modality, grouped
 from isogloss.leases import DEAD, Leases, gone
 from isogloss.pieces import Pieces
 from isogloss.runs import Run
@@ -33,6 +33,8 @@ class Progress:
     """Where a run stands."""
 
     units: tuple[UnitStatus, ...]
+    left_out: tuple[DroppedGroup, ...] = ()
+    """Sentences of units that are done which could not be used, with the reason."""
     comparing: int = 0
     """Chunks of comparisons that workers are at."""
     rates: dict[Modality, float] = field(default_factory=dict)
@@ -83,7 +85,7 @@ def progress(folder: str | Path) -> Progress:
         found.append(status)
     comparing = len(list(leases.folder.glob("compare-*.json")))
     rates = {m: made[m] / spent[m] for m in made if spent[m] > 0}
-    return Progress(tuple(found), comparing, rates)
+    return Progress(tuple(found), tuple(grouped(described.left_out(store))), comparing, rates)
 
 
 def _status(unit: Unit, store: Store, leases: Leases, clock: float) -> UnitStatus:

@@ -15,7 +15,6 @@ recording of the sentence, from 0), one entry per row; see :meth:`Store.index`.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,11 +27,11 @@ from numpy.typing import NDArray
 from isogloss import atomic, sealing
 from isogloss.corpora.base import Modality
 from isogloss.errors import OutputError, StoreError
+from isogloss.pieces import Pieces, unit_of
+from isogloss.records import FAILED, offsets, read_record, safetensors
+from isogloss.records import FORMAT as FORMAT
 from isogloss.settings import difference, digest
 from isogloss.takes import RowIndex
-
-FORMAT = 3
-FAILED = ".failed.json"
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,17 @@ class Store:
                     "Choose another output folder, or delete this one"
                 )
         self._study = digest(identity)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what a killed process of this machine has left, and pieces of finished units."""
+        for path in atomic.left_over(self.root):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        for path in Pieces(self.folder).files():
+            with suppress(OSError, StoreError):
+                if read_record(self.folder / f"{unit_of(path)}.json"):
+                    path.unlink(missing_ok=True)
 
     def study(self) -> dict[str, Any] | None:
         """Whose folder it is, as it was given to :meth:`claim`; None if that is lost."""
@@ -213,7 +223,7 @@ class Store:
             shapes = {tap: (array.shape, str(array.dtype)) for tap, array in arrays.items()}
             raise StoreError(f"{unit.name}: expected {unit.taps} × {rows} rows, got {shapes}")
         study = self._owner()
-        head, blocks = _safetensors({tap: arrays[tap] for tap in unit.taps})
+        head, blocks = safetensors({tap: arrays[tap] for tap in unit.taps})
         content = hashlib.sha256(head)
         for block in blocks.values():
             content.update(block)
@@ -230,7 +240,7 @@ class Store:
             "bytes": len(head) + sum(block.nbytes for block in blocks.values()),
             "sha256": content.hexdigest(),
             "shapes": {tap: list(arrays[tap].shape) for tap in unit.taps},
-            "offsets": _offsets(head, blocks),
+            "offsets": offsets(head, blocks),
             "digests": {tap: hashlib.sha256(block).hexdigest() for tap, block in blocks.items()},
             **record,
         }
@@ -298,80 +308,8 @@ class Store:
         return found.reshape(rows, width)
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Read the record of a unit.
-
-    Raises:
-        StoreError: It is damaged, was written by another version, or names a file that is not
-            beside it.
-    """
-    record = sealing.read(path)
-    if record.get("format") != FORMAT:
-        raise StoreError(
-            f"{path} has format {record.get('format')}, this version of Isogloss reads and writes "
-            f"{FORMAT}; choose another output folder, or use the version that wrote this one"
-        )
-    if why := _unsound(record):
-        raise StoreError(
-            f"{path} was not written by Isogloss: {why}. Delete it, or choose another folder"
-        )
-    return record
-
-
-def _unsound(record: dict[str, Any]) -> str:
-    """Why a record cannot be used although its seal is whole; empty if it can."""
-    kinds = {
-        "digest": str, "file": str, "bytes": int, "sha256": str, "shapes": dict, "offsets": dict,
-        "digests": dict, "sentences": list, "takes": list,
-    }  # fmt: skip
-    for name, kind in kinds.items():
-        if not isinstance(record.get(name), kind):
-            return f'it has no "{name}"'
-    file, rows = record["file"], len(record["sentences"])
-    # A name with a folder in it would read, or let `verify` remove, what belongs to others.
-    if Path(file).name != file or set(file) & set("/\\:\0") or not file.endswith(".safetensors"):
-        return f'"{file}" is no name of a data file in its folder'
-    if len(record["takes"]) != rows:
-        return "it does not name its rows"
-    for tap, shape in record["shapes"].items():
-        start = record["offsets"].get(tap)
-        numbers = [*shape, start] if isinstance(shape, list) else []
-        if not (len(numbers) == 3 and all(type(n) is int and n >= 0 for n in numbers)):
-            return f'it does not say where tap "{tap}" is'
-        if shape[0] != rows or start + 4 * rows * shape[1] > record["bytes"]:
-            return f'tap "{tap}" does not fit'
-    return ""
-
-
 def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _safetensors(
-    arrays: Mapping[str, NDArray[np.float32]],
-) -> tuple[bytes, dict[str, memoryview]]:
-    """The header of a safetensors file, and the bytes of each array, which are not copied.
-
-    Source: the format's description in the README of github.com/huggingface/safetensors.
-    """
-    header, blocks, end = {}, {}, 0
-    for tap, array in arrays.items():
-        flat = np.ascontiguousarray(array, dtype="<f4")
-        blocks[tap] = flat.reshape(-1).view(np.uint8).data
-        start, end = end, end + flat.nbytes
-        header[tap] = {"dtype": "F32", "shape": list(flat.shape), "data_offsets": [start, end]}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text, blocks
-
-
-def _offsets(head: bytes, blocks: Mapping[str, memoryview]) -> dict[str, int]:
-    """Where in the file each array begins."""
-    found, start = {}, len(head)
-    for tap, block in blocks.items():
-        found[tap] = start
-        start += block.nbytes
-    return found

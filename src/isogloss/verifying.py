@@ -15,9 +15,10 @@ from isogloss.errors import IsoglossError, StoreError, choices
 from isogloss.leases import Leases
 from isogloss.parts import Parts
 from isogloss.pieces import Pieces, unit_of
+from isogloss.records import FAILED, FORMAT, read_record
 from isogloss.runs import Run
 from isogloss.settings import digest
-from isogloss.store import FAILED, FORMAT, Store, read_record
+from isogloss.store import Store
 from isogloss.study import Study
 
 _TABLES = ("*.parquet", "*.csv")

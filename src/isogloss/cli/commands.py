@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -171,7 +171,12 @@ def status(
             }
             for s in found.units
         ]
-        whole = {"inputs_per_second": found.rates, "seconds_left": found.left, "units": rows}
+        whole: dict[str, Any] = {
+            "inputs_per_second": found.rates,
+            "seconds_left": found.left,
+            "units": rows,
+        }
+        whole["left_out"] = [group._asdict() for group in found.left_out]
         print(json.dumps(whole, indent=1, ensure_ascii=False))
         return 1 if failed else 0
     show_table(
@@ -189,6 +194,9 @@ def status(
             for s in found.units
         ],
     )
+    for group in found.left_out:
+        ids = choices(group.sentences, 6)
+        print(f"left out: {group.language} {group.modality}, sentence {ids}: {group.reason}")
     states = [f"{found.counts.get(s, 0)} {s}" for s in ("done", "running", "failed", "pending")]
     print(f"{len(found.units)} units: {', '.join(states)}")
     for modality, rate in found.rates.items():

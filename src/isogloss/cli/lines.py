@@ -61,7 +61,7 @@ class Lines:
             known = self._board.advance(task, amount, detail, self._clock())
             if known and task in self._board.whole():
                 self._last = task
-            self.look()
+                self.look()
 
     def finish(self, task: str) -> None:
         """Print the last line of a task, unless it took no time to speak of."""

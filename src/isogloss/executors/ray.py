@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -125,6 +126,7 @@ class Ray(Executor):
         if ray.is_initialized():
             return ray
         own = self.address == "local"
+        self._reachable()
         before = signal.getsignal(signal.SIGTERM)
         quiet: dict[str, Any] = {
             "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,
@@ -139,16 +141,28 @@ class Ray(Executor):
             ray.init(address=self.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             said = str(error).strip().splitlines()
-            raise IsoglossError(
-                f'there is no Ray cluster at "{self.address}" ({said[0] if said else error}). '
-                "Start one with `ray start --head`, give its host:port as --executor.address, or "
-                "use --executor.address local"
-            ) from None
+            raise IsoglossError(self._absent(said[0] if said else repr(error))) from None
         finally:
             # Ray puts a handler of its own there, which would end this process at once.
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)
         return ray
+
+    def _reachable(self) -> None:
+        """Find out in seconds what Ray would try for minutes."""
+        host, sign, port = self.address.rpartition(":")
+        if not sign or "/" in host or not port.isdecimal():
+            return
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise IsoglossError(self._absent(str(error))) from None
+
+    def _absent(self, why: str) -> str:
+        return (
+            f'there is no Ray cluster at "{self.address}" ({why}). Start one with `ray start '
+            "--head`, give its host:port as --executor.address, or use --executor.address local"
+        )
 
     def _gpus(self, ray: Any, job: Job) -> float:
         if job.stage != "extract":

@@ -121,7 +121,7 @@ def _look() -> str:
     found.update(" ".join(f"{name} {version(name)}" for name in _PACKAGES).encode())
     # The font that comes with matplotlib gives way to one of that name on the machine.
     for weight in ("normal", "bold"):
-        found.update(Path(findfont(FontProperties(style.FONT, weight=weight))).read_bytes())
+        found.update(Path(findfont(FontProperties(family=style.FONT, weight=weight))).read_bytes())
     return found.hexdigest()
 
 

@@ -87,9 +87,10 @@ class EncoderTower(Tower):
             if self._device.type == "cpu":
                 return {tap.name: pooled[tap.name].numpy() for tap in self.taps}
             # One copy, since each waits for the device.
-            rows = torch.cat([pooled[tap.name] for tap in self.taps], dim=1).cpu().numpy()
-        ends = np.cumsum([tap.width for tap in self.taps])[:-1]
-        return dict(zip([t.name for t in self.taps], np.split(rows, ends, axis=1), strict=True))
+            names = [tap.name for tap in self.taps]
+            rows = torch.cat([pooled[name] for name in names], dim=1).cpu().numpy()
+        ends = np.cumsum([pooled[name].shape[1] for name in names])[:-1]
+        return dict(zip(names, np.split(rows, ends, axis=1), strict=True))
 
     def apart(self) -> "Tower | None":
         """Make a copy without the model."""

@@ -17,6 +17,11 @@ from isogloss.errors import ModelError, unknown
 from isogloss.languages import Language
 from isogloss.settings import Settings, by_role, one_of_or_names, setting
 
+STEPS_PER_SECOND = 50.0
+"""Time steps of most speech encoders."""
+CHARACTERS_PER_TOKEN = 3.0
+"""Roughly, over languages and tokenisers."""
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -230,6 +235,19 @@ class ModelSource(Settings, ABC):
         visible. With another sentence's recording that shows how much of it comes from there.
         """
         return "none"
+
+    def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
+        """How many time steps pass the layer of a tap for one input. Only estimates use it.
+
+        A family that pads its input, or shortens it on the way, says so here. For a tap that
+        stands for several layers, it is the time steps of all of them.
+
+        Args:
+            modality: Text or speech.
+            size: Characters of the text, or seconds of the recording.
+            tap: One of :meth:`layout`.
+        """
+        return size * STEPS_PER_SECOND if modality == "speech" else size / CHARACTERS_PER_TOKEN
 
     def tokeniser(self) -> Callable[[str, Language], Sequence[int]] | None:
         """Read what splits a text for the model, without loading weights.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator
 
+from isogloss.corpora.base import Modality
 from isogloss.models import _salmonn_prompt as prompts
 from isogloss.models._checkpoint import find
 from isogloss.models._layout import INPUT, layer_taps, pairs_by_depth, paper_layers
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from isogloss.models._text_tokens import TextTokens
 
 ENC = "enc"
+_LAYERS_BEFORE = 11
+"""Layers as wide as the tap that cost as much as both encoders: 32 × 1280² + 12 × 768² weights."""
 _EXTRACTOR = "whisper.feature_extraction_whisper:WhisperFeatureExtractor"
 
 
@@ -178,6 +181,13 @@ class Salmonn(ModelSource):
             "mismatched": "other",
         }
         return rules[self.input]
+
+    def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
+        """Whisper and BEATs hear a window of 30 s, which becomes 88 tokens of the decoder."""
+        if modality == "text":
+            return super().time_steps(modality, size, tap)
+        # Both encoders stand behind one tap, which is as wide as the two together.
+        return 1500 * _LAYERS_BEFORE if tap.name == ENC else 88
 
     def tokeniser(self) -> "TextTokens":
         """Read the tokeniser of Vicuna, which splits a sentence with the prompt around it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
+from isogloss.corpora.base import Modality
 from isogloss.digests import file_digest
 from isogloss.models._checkpoint import Checkpoint, find
 from isogloss.models._layout import layer_taps
@@ -35,6 +36,9 @@ _COMPANIONS: dict[str, Literal["none", "same", "other"]] = {
     "joint": "same",
     "mismatched": "other",
 }
+
+_FRAMES, _WINDOW = 100, 30
+"""Frames of the features in a second, and seconds of a window."""
 
 
 class SpeechLlm(ModelSource):
@@ -173,6 +177,19 @@ class SpeechLlm(ModelSource):
     def companion(self) -> Literal["none", "same", "other"]:
         """Which recording stands before a text."""
         return _COMPANIONS[self.input]
+
+    def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
+        """Of the tower, its whole window where it hears one; of the decoder, audio tokens."""
+        checkpoint = self._checkpoint()
+        family, declared = family_of(checkpoint)
+        if modality == "text" or not declared:
+            return super().time_steps(modality, size, tap)
+        config = family.config(checkpoint)
+        frames = int(_FRAMES * size)
+        whole = _FRAMES * _WINDOW if family.window else frames
+        if tap.name == "enc" or tap.name.startswith("a"):
+            return family.steps(max(whole, 1), config)
+        return family.tokens(max(whole if family.silence else frames, 1), config)
 
     def tokeniser(self) -> "TextTokens":
         """Read the tokeniser of the decoder."""

@@ -89,6 +89,14 @@ class Towers(ModelSource):
         """Both checkpoints' short names, such as ``xlm-roberta-base+whisper-small``."""
         return "+".join(self._checkpoint(m).short_name for m in MODALITIES)
 
+    def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
+        """A whole window where the speech encoder hears one, however short the recording."""
+        if modality == "speech":
+            checkpoint, kind = self._encoder(modality)
+            if kind.speech == "window":
+                return checkpoint.integer("max_source_positions", 1500)
+        return super().time_steps(modality, size, tap)
+
     def tokeniser(self) -> "TextTokens":
         """Read the tokeniser of the text encoder."""
         from isogloss.models._text_tokens import text_tokens

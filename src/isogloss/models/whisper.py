@@ -143,6 +143,18 @@ class Whisper(ModelSource):
         rules = {"separate": "none", "joint": "same", "mismatched": "other"}
         return rules[self.input]
 
+    def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
+        """A whole window for speech, however short; the decoder attends to one with every text."""
+        window = self._checkpoint().integer("max_source_positions", 1500)
+        if modality == "speech":
+            return window
+        steps = super().time_steps(modality, size, tap)
+        if self.input != "separate":
+            steps += window
+        if self.input == "separate" and self.unheard == "nothing":
+            return steps
+        return steps + window / 8  # keys and values of the window: an eighth of a layer's weights
+
     def tokeniser(self) -> "TextTokens":
         """Read the tokeniser of the decoder."""
         from isogloss.models._text_tokens import text_tokens

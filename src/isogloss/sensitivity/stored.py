@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import sealing
+from isogloss import atomic, sealing
 from isogloss.analyses.base import Comparison, Contents
 from isogloss.analyses.gaps import of_run
 from isogloss.chunks import FORMAT
@@ -52,7 +52,7 @@ def save(frame: pl.DataFrame, folder: Path, source: dict[str, Any]) -> None:
     """Write a table, and beside it what it was made from."""
     record = folder / FOLDER / f"{NAME}.json"
     # Without its record a table does not count, so a killed process cannot leave a wrong pair.
-    record.unlink(missing_ok=True)
+    atomic.remove(record)
     write(frame, folder / FOLDER, NAME)
     sealing.write(record, source)
 

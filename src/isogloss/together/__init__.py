@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import sealing, specs
+from isogloss import atomic, sealing, specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Analysis
 from isogloss.analyses.cross_lingual import CrossLingual
@@ -195,7 +195,7 @@ def _write(done: Together) -> None:
     kept.update(write(done.differences, folder, "differences"))
     kept.update(write(done.gaps, folder, "gap_counts"))
     for path in {*folder.glob("*.*"), *folder.glob("means/*.*")} - kept:
-        path.unlink(missing_ok=True)
+        atomic.remove(path)
 
 
 def _with_report(done: Together, events: Events) -> Together:
