@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from isogloss.errors import OutputError
 
-BEAT = 10.0
+BEAT = 5.0
 """Seconds between two signs of life."""
 DEAD = 60.0
 """Seconds without one after which a holder is taken for lost."""

@@ -1,5 +1,6 @@
 """Make one unit: read its inputs, run the encoder over them, commit what it says at every tap."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -85,7 +86,12 @@ class Maker:
             reason = next(iter(encoded.failed.values()), "it has no sentences")
             raise IsoglossError(f"no sentence could be used; the first: {reason}")
         seconds = sum(fields["spent"] for _, fields in self._pieces.kept(unit)) + spent()
-        how = {"device": self._device, "started": started, "seconds": round(seconds, 3)}
+        how = {
+            "device": self._device,
+            "threads": _threads(),
+            "started": started,
+            "seconds": round(seconds, 3),
+        }
         record = {**_record(plan, unit, encoded), **how, "environment": environment()}
         self._store.put(unit, encoded.arrays, record)
         self._pieces.discard(unit)
@@ -99,6 +105,12 @@ class Maker:
                 tower, budget_for(asked, tower, model=model, device=self._device)
             )  # fmt: skip
         return self._budget[1]
+
+
+def _threads() -> int | None:
+    """Threads of one operation, on which the last bit of a sum may depend; None without torch."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else None
 
 
 def _record(plan: Plan, unit: Unit, encoded: Encoded) -> dict[str, Any]:

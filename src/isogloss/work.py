@@ -27,6 +27,7 @@ from isogloss.store import Unit
 from isogloss.study import Study
 
 FAILED = 1
+_THREADS = "OMP_NUM_THREADS"
 _LOOK = 2.0
 """Seconds between two looks for a note that asks to stop."""
 
@@ -47,7 +48,7 @@ def main(job: dict[str, Any], *, attached: bool = False) -> None:
     told = Job(**job)
     os.chdir(told.working)
     if told.threads:
-        os.environ["OMP_NUM_THREADS"] = str(told.threads)
+        os.environ.setdefault(_THREADS, str(told.threads))  # what the user says wins
     with display() as events, stoppable(events) as stop:
         for watch in (_asked, _left_alone) if attached else (_asked,):
             threading.Thread(target=watch, args=(told, stop), daemon=True).start()
@@ -81,7 +82,7 @@ def _extract(job: Job, events: Events, stop: Stop) -> None:
     pending = [u for u in run.units if not store.has(u)]
     if not pending:
         return
-    _limit_threads(job.threads)
+    _limit_threads()
     drafted = draft(study)
 
     @lru_cache(maxsize=1)
@@ -114,13 +115,14 @@ def _finish(job: Job, events: Events, stop: Stop) -> None:
 _STAGES = {"extract": _extract, "compare": _compare, "finish": _finish}
 
 
-def _limit_threads(count: int) -> None:
-    """Let torch use its share of the cores only, where it is installed."""
-    if count:
+def _limit_threads() -> None:
+    """Let torch use its share of the cores only, where it is installed and was imported before."""
+    told = os.environ.get(_THREADS, "")
+    if told.isdecimal() and int(told):
         with suppress(ImportError):
             import torch
 
-            torch.set_num_threads(count)
+            torch.set_num_threads(int(told))
 
 
 def _command(text: str) -> int:

@@ -62,7 +62,7 @@ class _Processes(Crew):
         self._asked = False
         for i in range(count):
             log = folder / f"{job.run}-{job.stage}-{i + 1}.log"
-            own = {"OMP_NUM_THREADS": str(threads)}
+            own: dict[str, str] = {}
             if devices:
                 own["CUDA_VISIBLE_DEVICES"] = devices[i % len(devices)]
             with log.open("ab") as out:
