@@ -8,6 +8,7 @@ from importlib.resources import files
 import numpy as np
 
 BANKS = "seamless_m4t.feature_extraction_seamless_m4t:SeamlessM4TFeatureExtractor"
+MELS = "whisper.feature_extraction_whisper:WhisperFeatureExtractor"
 WHISPER_TOKENS = ("endoftext", "startoftranscript", "en", "translate", "transcribe", "notimestamps")
 
 
@@ -43,6 +44,36 @@ def whisper(folder, *, layers, width, seconds=10):
     path = "whisper.modeling_whisper:Whisper"
     parts = {"model.encoder.": f"{path}Encoder", "model.decoder.": f"{path}Decoder"}
     return _write(folder, config, parts, {}, "whisper")
+
+
+def qwen2_audio(folder, *, layers, width, decoder, vocabulary=32_000):
+    """An audio LLM: Whisper's encoder with its window of 30 s, and a decoder with its head."""
+    import torch
+
+    from isogloss.models._weights import quiet
+
+    special = ["<|endoftext|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
+    _byte_pairs(folder, special)
+    _class(MELS)(feature_size=128).save_pretrained(folder)
+    cls = _class("qwen2_audio.modeling_qwen2_audio:Qwen2AudioForConditionalGeneration")
+    config = {
+        "audio_config": {
+            "model_type": "qwen2_audio_encoder", "d_model": width, "encoder_layers": layers,
+            "encoder_attention_heads": width // 64, "encoder_ffn_dim": 4 * width,
+            "num_mel_bins": 128, "max_source_positions": 1500,
+        },
+        "text_config": {
+            "model_type": "qwen2", "hidden_size": decoder, "intermediate_size": 4 * decoder,
+            "num_hidden_layers": layers, "num_attention_heads": decoder // 64,
+            "num_key_value_heads": decoder // 64, "vocab_size": vocabulary,
+            "max_position_embeddings": 4096,
+        },
+        "audio_token_index": 1,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    with quiet():
+        cls(cls.config_class(**config)).save_pretrained(folder)
+    return folder
 
 
 def xlm_roberta(folder, *, layers, width):
@@ -139,6 +170,20 @@ def _bytes_tokeniser(folder, special):
     tokeniser.add_special_tokens([AddedToken(t, special=True) for t in special])
     tokeniser.save(str(folder / "tokenizer.json"))
     return tokeniser.get_vocab_size()
+
+
+def _byte_pairs(folder, special):
+    """Byte pairs of English, about three bytes a token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokeniser = Tokenizer(models.BPE())
+    tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000, special_tokens=special, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    tokeniser.train_from_iterator(sentences(1000, shortest=1, longest=10_000), trainer)
+    tokeniser.save(str(folder / "tokenizer.json"))
 
 
 def _seamless_files(folder):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 NAMES = (
     "pair", "null", "measures", "batched", "roofline", "memory", "study", "extraction", "precision",
-    "analyses",
+    "analyses", "throughput",
 )  # fmt: skip
 
 

@@ -122,6 +122,7 @@ def studies(inputs, *, joint=True, recordings=1.0, sentences=1.0, parts=1, assum
                     cores[unit] = core / parts
                     seconds[unit] = max(total, core / assumed["cores"]) / parts
                     seconds[unit] += size / parts / took["write"]
+                    seconds[unit] += size / parts / 1e9 / assumed["write_worker"]
         found.append(Study(model.name, units, seconds, _loader(model), cores, kept, model.places))
     return found
 

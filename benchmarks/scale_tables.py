@@ -35,7 +35,8 @@ def sizes(made_of):
         table.rows.append(
             [study.name, f"{len(study.units)}", _time(sum(study.seconds.values())),
              _time(sum(study.cores.values())), _time(max(study.seconds.values())),
-             f"{min(loads):.1f}–{max(loads):.1f} GB", f"{study.bytes / 1e9:.1f} GB",
+             " to ".join(dict.fromkeys(f"{x:.1f} GB" for x in (min(loads), max(loads)))),
+             f"{study.bytes / 1e9:.1f} GB",
              f"{2 * len(study.units) + chunks}", _time(total), _time(longest)]
         )  # fmt: skip
     table.notes = ["Files: two for each unit, one for each chunk of comparisons."]
@@ -71,7 +72,7 @@ def disturbed(made_of):
     """Lost workers and time limits."""
     table = Table(
         "Lost workers and time limits",
-        ["what", *(f"{g} GPUs: extraction" for g in SHOWN), *(f"{g}: twice done" for g in SHOWN)],
+        ["what", *(f"{_gpus(g)}: extraction" for g in SHOWN), *(f"{g}: twice done" for g in SHOWN)],
     )
     cases = [("nothing", {}), ("each worker lost after 4 h on average", {"lost_every": 14_400}),
              ("after 1 h", {"lost_every": 3600}), ("after 10 min", {"lost_every": 600}),
@@ -111,7 +112,7 @@ def variants(inputs):
     ]  # fmt: skip
     table = Table(
         "Other inputs, and what the assumptions are worth",
-        ["what", "GPU time", "activations", "longest unit", *(f"{g} GPUs" for g in SHOWN),
+        ["what", "GPU time", "activations", "longest unit", *(_gpus(g) for g in SHOWN),
          "idle at 64"],
     )  # fmt: skip
     for name, options, assumed in cases:
@@ -158,7 +159,7 @@ def costs():
         ["features of Whisper", f"{took['whisper'] * 1e3:.2f} ms"],
         ["features of BEATs", f"{took['beats'] * 1e3:.2f} ms"],
         ["SHA-256", f"{took['hash'] / 1e6:.0f} MB/s"],
-        ["a unit written, hashed and flushed", f"{took['write'] / 1e6:.0f} MB/s"],
+        ["a unit packed, hashed and written, processor time", f"{took['write'] / 1e6:.0f} MB/s"],
     ]
     recordings = sum(s.sum() for s, _, _ in corpus().values())
     weights = {m.name: sum(m.bytes.values()) / 1e9 for m in MODELS}
@@ -216,7 +217,10 @@ def draw(made_of, path):
     right.set_xlabel("GPUs")
     right.set_ylabel("share of the GPUs' time")
     right.set_ylim(0, 1)
-    right.legend(frameon=True, fontsize=8, loc="lower left")
+    right.legend(
+        frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4,
+        columnspacing=1.0, handlelength=1.2,
+    )  # fmt: skip
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
@@ -224,6 +228,10 @@ def draw(made_of, path):
 
 def _count(study):
     return len({u.language for u in study.units})
+
+
+def _gpus(count):
+    return "1 GPU" if count == 1 else f"{count} GPUs"
 
 
 def _time(seconds):

@@ -1,9 +1,14 @@
+import importlib
+import json
+
 import numpy as np
 import pytest
 
+from isogloss.budgets import LEAST, Budget
 from isogloss.corpora.base import Recording, Utterance
 from isogloss.encode import encode
 from isogloss.errors import ItemError
+from isogloss.interrupts import Interrupted
 from isogloss.languages import language
 from isogloss.models.base import Features, Tap, Tower
 
@@ -169,3 +174,139 @@ def test_the_next_take_stands_for_a_sentence_whose_first_fails():
         3: f"{nan}; another recording takes its place",
         5: f"{nan}; its sentence keeps another",
     }
+
+
+def test_after_running_out_of_memory_batches_stay_smaller():
+    tower, budget = Counter(memory=LEAST * 3), Budget(LEAST * 8)
+    encode(tower, rows(*["a" * 64] * 100), ENG, budget=budget)
+    assert budget.frames == LEAST * 2
+    # 32 and 16 texts did not fit; from then on 8 at a time.
+    assert {len(b) for b in tower.batches[4:-1]} == {8}
+
+
+def test_the_models_tensors_are_gone_before_a_smaller_batch_is_tried():
+    import weakref
+
+    class Held:
+        pass
+
+    class Leaky(Counter):
+        held = None
+
+        def encode(self, batch):
+            if self.held is not None:
+                assert self.held() is None, "the failed batch is still in memory"
+            if len(batch) > 2:
+                tensor = Held()
+                self.held = weakref.ref(tensor)
+            return super().encode(batch)
+
+    tower = Leaky(memory=8)
+    found = encode(tower, rows(*["aaaa"] * 8), ENG, budget=1000)
+    assert found.rows == list(range(8))
+    assert tower.held is not None
+
+
+class Kept(list):
+    """What an encoding handed over, as it comes back from a file."""
+
+    def __call__(self, arrays, fields):
+        self.append(({k: v.copy() for k, v in arrays.items()}, json.loads(json.dumps(fields))))
+
+
+class Stopping:
+    """Asked to stop after so many batches."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    def __call__(self):
+        self.left -= 1
+        return self.left <= 0
+
+
+MIXED = ["a" * 30, "refused", "✓✓✓", "GOOD", *("b" * n for n in range(1, 25)), "SHOUT"]
+
+
+def whole(found):
+    return found.rows, found.lengths, found.seconds, found.failed, dict(found.notes)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_stopped_unit_goes_on_at_the_same_border(batches, lost):
+    undisturbed = Counter()
+    a = encode(undisturbed, rows(*MIXED), ENG, budget=60)
+    done, seen, advanced = Kept(), [], []
+    for _ in range(30):
+        tower = Counter()
+        try:
+            b = encode(tower, rows(*MIXED), ENG, budget=60, done=done, keep=done,
+                       stop=Stopping(batches), advance=advanced.append)  # fmt: skip
+            break
+        except Interrupted:
+            if lost and len(done) == 3:
+                done.pop(1)  # a damaged piece; what is in it is made again
+                lost = None
+        finally:
+            seen += tower.batches
+    assert whole(a) == whole(b)
+    for tap in a.arrays:
+        np.testing.assert_array_equal(a.arrays[tap], b.arrays[tap])
+    assert {tuple(batch) for batch in seen} == {tuple(batch) for batch in undisturbed.batches}
+    if lost is False:
+        assert sorted(seen) == sorted(undisturbed.batches)
+        assert len(done) == len(undisturbed.batches) // batches - (
+            len(undisturbed.batches) % batches == 0
+        )
+
+
+def test_rows_are_kept_now_and_then(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("isogloss.encode"), "KEEP_EVERY", 0.0)
+    tower, kept = Counter(), Kept()
+    found = encode(tower, rows(*MIXED), ENG, budget=60, keep=kept)
+    lengths = [[row["length"] for row in fields["rows"]] for _, fields in kept]
+    nan = next(i for i, (a, b) in enumerate(zip(lengths, tower.batches, strict=True)) if a != b)
+    lengths[nan].append(3)
+    assert [sorted(piece) for piece in lengths] == [sorted(batch) for batch in tower.batches]
+    named = [row["utterance"] for _, fields in kept for row in fields["rows"]]
+    assert sorted(named) == sorted(found.rows)
+    failed = [int(i) for _, fields in kept for i in fields["failed"]]
+    assert sorted(failed) == sorted(found.failed) == [1, 2]
+    again = encode(Counter(), rows(*MIXED), ENG, budget=60, done=kept)
+    assert whole(again) == whole(found)
+
+
+def test_nothing_is_kept_in_the_first_minutes_of_a_unit_that_ends():
+    kept = Kept()
+    encode(Counter(), rows(*MIXED), ENG, budget=60, keep=kept)
+    assert kept == []
+
+
+def test_a_stop_after_the_last_batch_ends_the_unit():
+    found = encode(Counter(), rows("aa", "b"), ENG, budget=60, keep=Kept(), stop=lambda: True)
+    assert found.rows == [0, 1]
+
+
+@pytest.mark.parametrize("taps", [["in"], ["in", "2"]])
+def test_rows_of_other_taps_are_made_again(taps):
+    fields = {"rows": [{"utterance": 0, "length": 1, "seconds": None, "notes": []}], "failed": {}}
+    wrong = {tap: np.zeros((1, 3), np.float32) for tap in taps}
+    found = encode(Counter(), rows("aa", "b"), ENG, budget=60, done=[(wrong, fields)])
+    np.testing.assert_array_equal(found.arrays["in"][:, 0], [97, 98])
+    fields["rows"][0]["utterance"] = 2
+    right = {"in": np.zeros((1, 2), np.float32), "1": np.zeros((1, 3), np.float32)}
+    assert encode(Counter(), rows("aa", "b"), ENG, budget=60, done=[(right, fields)]).rows == [0, 1]
+
+
+def test_texts_are_batched_by_their_tokens():
+    class Words(Counter):
+        """Long words are single tokens, so that the longest text is the shortest input."""
+
+        def features(self, item, spoken):
+            made = super().features(item, spoken)
+            return Features(made.values, len(item.split()))
+
+    tower = Words()
+    encode(tower, rows("a b c d", "aaaaaaaaaaaaaaaaaa", "a b c", "aaaaaaa aaaaa"), ENG, budget=6)
+    assert tower.batches == [[4], [3, 2], [1]]

@@ -30,7 +30,7 @@ WORK = """
                 (pathlib.Path(folder) / f"{i}.batch").touch()
                 if stop():
                     (pathlib.Path(folder) / "committed").touch()
-                    raise Interrupted(f"{i + 1} batches are kept")
+                    raise Interrupted(f"stopped with {i + 1} batches")
         return 0
 
     def slow(folder: str) -> int:
@@ -94,7 +94,7 @@ def test_the_first_signal_ends_the_batch_and_says_so(start, tmp_path, number, co
     assert (tmp_path / "committed").exists()
     named = "" if number == signal.SIGINT else f"{number.name}: "
     assert f"{named}stopping after this batch; once more stops at once" in error
-    kept = int(re.search(r"stopped: (\d+) batches are kept; the same command goes on", error)[1])
+    kept = int(re.search(r"stopped with (\d+) batches; the same command goes on", error)[1])
     assert kept == len(list(tmp_path.glob("*.batch"))) < 200
 
 

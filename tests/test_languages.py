@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.errors import StudyError
-from isogloss.languages import RESOURCE_LEVELS, UNKNOWN, language, languages, resolve
+from isogloss.languages import (
+    RESOURCE_LEVELS,
+    UNKNOWN,
+    language,
+    languages,
+    level,
+    name_of,
+    rank,
+    resolve,
+    studied_level,
+)
 
 # The configurations of google/fleurs, as its loading script lists them.
 CONFIGURATIONS = """
@@ -132,3 +142,13 @@ def test_sets_of_languages():
     assert len(common) == 24
     with pytest.raises(StudyError, match='did you mean "paper-sonar"'):
         resolve(["paper_sonar"])
+
+
+def test_levels_of_codes_in_order():
+    known = {"deu": "high", "hin": "medium", "amh": "low", "afr": UNKNOWN, "xxx": UNKNOWN}
+    assert {code: level(code) for code in known} == known
+    assert sorted(known, key=lambda code: (rank(level(code)), code)) == [
+        "deu", "hin", "amh", "afr", "xxx",
+    ]  # fmt: skip
+    assert [studied_level(code) for code in ("amh", "afr", "xxx")] == ["low", "", ""]
+    assert (name_of("deu"), name_of("xxx")) == ("German", "xxx")

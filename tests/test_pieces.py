@@ -31,6 +31,15 @@ def test_what_is_kept_comes_back_in_order(tmp_path):
         arrays["in"][...] = 0  # whoever goes on may write into them
 
 
+def test_what_pieces_tell_is_read_without_changing_them(tmp_path):
+    pieces = Pieces(tmp_path)
+    for i in range(3):
+        pieces.keep(UNIT, rows(seed=i), {"rows": [i]})
+    (tmp_path / sorted(tmp_path.iterdir())[0]).write_bytes(b"\xff")
+    assert pieces.told(UNIT) == [{"rows": [1]}, {"rows": [2]}]
+    assert len(pieces.files()) == 3
+
+
 def test_a_piece_without_rows_is_one_too(tmp_path):
     pieces = Pieces(tmp_path)
     pieces.keep(UNIT, {}, {"failed": {"0": "its file is empty"}})

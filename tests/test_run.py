@@ -38,8 +38,8 @@ def test_a_run_leaves_everything(done):
     assert set(outcome.results) == set(SCORES)
     names = {p.name for p in study.output.iterdir()}
     assert names == {
-        "study.json", "run.json", "sentences.parquet", "activations", "results", "figures",
-        "report.html",
+        "study.json", "run.json", "sentences.parquet", "digests.json", "activations", "results",
+        "figures", "report.html",
     }  # fmt: skip
     texts = Run.read(study.output).texts()
     units = Run.read(study.output).units
@@ -140,7 +140,8 @@ def test_other_work_in_the_folder_leaves_no_scores_of_the_old(done, tmp_path):
     assert outcome.made == 0
     assert set(outcome.results) == {"cross_lingual"}
     assert {p.stem for p in (folder / "results").glob("*.csv")} == {"cross_lingual", "findings"}
-    drawn = {p.name.partition(".")[0].removesuffix("-dark") for p in (folder / "figures").iterdir()}
+    figures = (folder / "figures").glob("*.p*")
+    drawn = {p.name.partition(".")[0].removesuffix("-dark") for p in figures}
     assert drawn <= {"cross_lingual", "cross_lingual_calibrated", "findings", "findings_other"}
     again = isogloss.run(narrow)
     assert again.made == 0

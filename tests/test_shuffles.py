@@ -144,3 +144,10 @@ def test_p_of_a_mean_where_sentences_or_confounds_differ(missing, confounds):
     assert np.mean(found["induced"] <= 0.05) <= 0.1
     assert 0.42 <= np.mean(found["induced"]) <= 0.58
     assert np.mean(found["apart"] <= 0.05) > np.mean(found["induced"] <= 0.05) + 0.03
+
+
+def test_options_of_a_study_and_what_is_changed(tmp_path):
+    study = make_run(tmp_path / "run", sentences=3, confounds=["characters"], seed=3).study
+    assert Options.of(study) == Options(20, 0, ("characters",), "none", 2, study["memory"])
+    other = Options.of(study, permutations=0, confounds=())
+    assert other == Options(0, 0, (), "none", 2, study["memory"])

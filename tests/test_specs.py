@@ -76,3 +76,9 @@ def test_text_comes_back_from_a_line_whatever_it_holds(path):
     found = specs._read("analysis", f"tokens(corpus={line}, share=jaccard)")
     assert found == ("tokens", {"corpus": path, "share": "jaccard"})
     assert specs.split(f"tokens(corpus={line}), maps") == [f"tokens(corpus={line})", "maps"]
+
+
+def test_a_short_line_leaves_out_defaults():
+    whole = specs.write(MEASURES, specs.parse(MEASURES, "svcca(share=0.95)"))
+    assert specs.short(MEASURES, whole) == "svcca(share=0.95)"
+    assert specs.short(MEASURES, "svcca(share=0.9, rule=squared)") == "svcca"

@@ -17,7 +17,7 @@ from isogloss.runs import Run
 from isogloss.together import together as with_report
 from isogloss.together.findings import of_gaps, of_kind
 from isogloss.together.ground import ground
-from isogloss.together.models import load
+from isogloss.together.models import joined, load
 from isogloss.together.tables import DIFFERENCES, summary
 
 LANGUAGES = ("deu", "eng", "fin", "swh")
@@ -352,3 +352,7 @@ def test_the_command_prints_the_last_taps_and_fails_with_one_line(pair, tmp_path
     assert call(["together", str(a), "--output", str(tmp_path / "x")]) == 1
     assert "several runs are needed" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_names_in_a_sentence():
+    assert [joined("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]

@@ -13,8 +13,8 @@ from isogloss.errors import OutputError
 from isogloss.models.base import Features, Tower
 from isogloss.settings import digest
 
-ON_CPU: dict[Modality, int] = {"text": 4000, "speech": 4000}
-"""Time steps in a batch on a CPU, where more gains nothing and costs memory."""
+ON_CPU: dict[Modality, int] = {"text": 1000, "speech": 1000}
+"""Time steps in a batch on a CPU, where more gains nothing, and costs padding and memory."""
 ELSEWHERE = 16_000
 """On a device that is no CPU, and whose memory cannot be read."""
 LEAST, MOST = 256, 32_768

@@ -159,18 +159,14 @@ def _run(
     tower: Tower, batch: Sequence[Features], budget: Budget
 ) -> list[dict[str, NDArray[np.float32]] | str]:
     """One row per item, or why it has none."""
-    try:
-        pooled = tower.encode(batch)
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        pooled = None
-    # Outside of the handler: the error holds the frames of the model, and they hold its tensors.
+    half, size = len(batch) // 2, max(item.length for item in batch) * len(batch)
+    # What is left of a batch that did not fit is not tried whole: the budget fell below it.
+    pooled = _tried(tower, batch) if size <= budget.frames or half == 0 else None
     if pooled is None:
-        budget.halve(max(item.length for item in batch) * len(batch))
-        if len(batch) == 1:
+        if size <= budget.frames or half == 0:
+            budget.halve(size)
+        if half == 0:
             return [f"does not fit in memory ({batch[0].length} time steps)"]
-        half = len(batch) // 2
         return _run(tower, batch[:half], budget) + _run(tower, batch[half:], budget)
     finite = np.array([np.isfinite(pooled[tap.name]).all(axis=1) for tap in tower.taps])
     found: list[dict[str, NDArray[np.float32]] | str] = []
@@ -181,3 +177,14 @@ def _run(
             bad = tower.taps[int(finite[:, i].argmin())].name
             found.append(f'the model gives NaN or infinity at tap "{bad}"')
     return found
+
+
+def _tried(tower: Tower, batch: Sequence[Features]) -> dict[str, NDArray[np.float32]] | None:
+    """What a batch gives; None if it does not fit in memory."""
+    try:
+        return tower.encode(batch)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+    # Left first: the error holds the frames of the model, and they hold its tensors.
+    return None

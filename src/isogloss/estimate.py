@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from isogloss.errors import ItemError
-from isogloss.models.base import Tap
+from isogloss.models.base import WEIGHTS_PER_LAYER, Tap
 from isogloss.planning import Plan
 from isogloss.store import Store, Unit
 
-_WEIGHTS_PER_LAYER = 16
-"""Weights of one layer, as a multiple of its squared width: attention 4, feed-forward 8 to 16."""
 _FEATURE_SECONDS = 0.004
 """Time to decode and featurise one second of audio, on one core."""
-_SHARE = 0.35
+_SHARE = 0.7
 """Speed of a model, as a share of that of a long matrix product as wide as its layers: norms,
 softmax, activation functions and pooling take the rest."""
 _INPUT_SECONDS = 0.01
@@ -119,7 +117,9 @@ def _operations(plan: Plan, unit: Unit, sizes: Counter[float]) -> float:
 
 def _passes(steps: float, tap: Tap) -> float:
     """Operations of one layer on one input: its weights, and each time step with each other."""
-    return 2.0 * steps * (_WEIGHTS_PER_LAYER * tap.width**2 + 2.0 * steps * tap.width)
+    # Beyond that, the steps of a tap stand for several layers and not for a long recording.
+    seen = min(steps, 3000.0)
+    return 2.0 * steps * (WEIGHTS_PER_LAYER * tap.width**2 + 2.0 * seen * tap.width)
 
 
 def _seconds(plan: Plan, unit: Unit, sizes: Counter[float], work: float) -> float:

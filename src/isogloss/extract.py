@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from isogloss.corpora.base import Modality
 from isogloss.errors import IsoglossError, OutputError
-from isogloss.events import PART, Events, begin, task
+from isogloss.events import PART, Events, begin, found, task
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.languages import language
 from isogloss.leases import LOST, Lease, Leases
@@ -259,7 +259,7 @@ class Extraction:
         def begun(done: int) -> None:
             lease.told["done"] = done
             begin(events, part, unit.rows, "input", done)
-            events.advance("extract", done, what)
+            found(events, "extract", done)
 
         try:
             self._maker.make(plan, unit, tower, begun, advance)

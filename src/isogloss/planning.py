@@ -109,8 +109,10 @@ class Draft:
         )
 
 
-def draft(study: Study) -> Draft:
+def draft(study: Study, events: Events | None = None) -> Draft:
     """Read the corpus table and the model's configuration, and choose what is used.
+
+    All files of the checkpoint are read, and archives of the corpus unpacked, which may take long.
 
     Raises:
         CorpusError: The corpus cannot be read, or its languages share no sentences.
@@ -127,8 +129,13 @@ def draft(study: Study) -> Draft:
     empty = [m for m in study.corpus.modalities if not taps.get(m)]
     if empty:
         raise ModelError(f"model.taps names no tap of the {empty[0]} encoder")
-    fingerprint = study.model.fingerprint()
-    corpus = study.corpus.load()
+    events = events or Silent()
+    with task(events, "read model and corpus", 2, "part"):
+        events.advance("read model and corpus", 0, study.model.title())
+        fingerprint = study.model.fingerprint()
+        events.advance("read model and corpus", 1, study.corpus.source)
+        corpus = study.corpus.load()
+        events.advance("read model and corpus", 1)
     foreign = sorted({u.language for u in corpus.utterances} - set(languages()))
     if foreign:
         raise CorpusError(
@@ -159,7 +166,7 @@ def plan(study: Study, events: Events | None = None) -> Plan:
         StudyError: A language is unknown.
     """
     events = events or Silent()
-    drafted = draft(study)
+    drafted = draft(study, events)
     items, corpus = drafted.selection.items, drafted.selection.corpus
     inputs: dict[tuple[str, Modality], Inputs] = {}
     total = sum(len(v) for v in items.values())

@@ -41,7 +41,7 @@ def _unsound(record: dict[str, Any]) -> str:
     """Why a record cannot be used although its seal is whole; empty if it can."""
     kinds = {
         "digest": str, "file": str, "bytes": int, "sha256": str, "shapes": dict, "offsets": dict,
-        "digests": dict, "sentences": list, "takes": list,
+        "digests": dict, "sentences": list, "takes": list, "language": str, "modality": str,
     }  # fmt: skip
     for name, kind in kinds.items():
         if not isinstance(record.get(name), kind):
@@ -59,7 +59,32 @@ def _unsound(record: dict[str, Any]) -> str:
             return f'it does not say where tap "{tap}" is'
         if shape[0] != rows or start + 4 * rows * shape[1] > record["bytes"]:
             return f'tap "{tap}" does not fit'
-    return ""
+        if not isinstance(record["digests"].get(tap), str):
+            return f'tap "{tap}" has no digest'
+    return _odd(record)
+
+
+def _odd(record: dict[str, Any]) -> str:
+    """Which of the fields that say more of the rows has another form than it should."""
+    rows, missing = len(record["sentences"]), type(None)
+    texts = {"sentence", "reason", "origin"}
+    sound = {
+        "sentences": all(isinstance(s, str) for s in record["sentences"]),
+        "takes": all(type(t) is int and t >= 0 for t in record["takes"]),
+        "speakers": _listed(record.get("speakers", [None] * rows), str | missing, rows),
+        "failed": _listed(record.get("failed", []), dict)
+        and all(isinstance(f.get(k), str) for f in record.get("failed", []) for k in texts),
+        "notes": isinstance(record.get("notes", {}), dict)
+        and _listed(list(record.get("notes", {}).values()), int),
+    }
+    return next(
+        (f'its field "{name}" has another form' for name, ok in sound.items() if not ok), ""
+    )
+
+
+def _listed(value: Any, kind: Any, length: int | None = None) -> bool:
+    right = isinstance(value, list) and length in (None, len(value))
+    return right and all(isinstance(v, kind) for v in value)
 
 
 def safetensors(

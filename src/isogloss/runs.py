@@ -7,15 +7,18 @@ OUT/
   digests.json    what sentences.parquet may hold
   activations/    see ``store``
   results/        one table per analysis, as Parquet and CSV
-  figures/        PDF and PNG
+  figures/        PDF and PNG; drawn.json says what they were drawn from
   report.html
+  leases/         who works on what; gone when nobody does
+  workers/        what workers print that were started elsewhere
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -31,6 +34,8 @@ from isogloss.results import parquet, parsed
 from isogloss.store import Store, Unit
 from isogloss.study import Study
 
+T = TypeVar("T")
+_NAME = re.compile(r"\w[\w.-]*")
 TEXTS = {"language": pl.String(), "sentence": pl.String(), "text": pl.String()}
 """Columns of ``sentences.parquet``."""
 
@@ -99,22 +104,25 @@ class Run:
         Store(folder).check_format()
         values = sealing.read(path)
         try:
+            for name in ("study", "model", "corpus", "environment"):
+                _of(dict, values[name])
+            _of(list, values["study"]["analyses"])
             return cls(
                 folder=folder,
                 study={k: values["study"][k] for k in Study.model_fields},
                 model=values["model"],
                 corpus=values["corpus"],
-                units=tuple(
-                    Unit(**{**u, "taps": tuple(u["taps"]), "sentences": tuple(u["sentences"])})
-                    for u in values["units"]
-                ),
-                taps={m: tuple((n, d) for n, d in taps) for m, taps in values["taps"].items()},
-                pairs=tuple(TapPair(**p) for p in values["pairs"]),
-                dropped=tuple(Dropped(**d) for d in values["dropped"]),
+                units=tuple(map(_unit, values["units"])),
+                taps={
+                    m: tuple((_of(str, n), float(d)) for n, d in taps)
+                    for m, taps in values["taps"].items()
+                },
+                pairs=tuple(map(_pair, values["pairs"])),
+                dropped=tuple(map(_dropped, values["dropped"])),
                 environment=values["environment"],
                 made=values["made"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"{path} is damaged ({error!r}); run the study again") from None
 
     def write(self) -> None:
@@ -139,7 +147,10 @@ class Run:
         path = self.folder / "sentences.parquet"
         if not path.exists():
             return {}
-        return {(code, s): text for code, s, text in parsed(path).iter_rows()}
+        frame = parsed(path)
+        if dict(frame.schema) != TEXTS:
+            raise StoreError(f"{path} is damaged: it has other columns than texts have")
+        return {(code, s): text for code, s, text in frame.iter_rows()}
 
     def retire(self) -> bool:
         """Take away the scores, figures and report of an earlier run of other work.
@@ -188,7 +199,8 @@ class Run:
             record = store.record(unit)
             # Rows are ordered by take, so this gives sentences and speakers in their order.
             speakers[key] = {}
-            for sentence, speaker in zip(record["sentences"], record["speakers"], strict=True):
+            spoken = record.get("speakers", [None] * len(record["sentences"]))
+            for sentence, speaker in zip(record["sentences"], spoken, strict=True):
                 speakers[key][sentence] = (*speakers[key].get(sentence, ()), speaker)
         sentences = {key: tuple(found) for key, found in speakers.items()}
         return Contents(sentences, self.taps, self.pairs, speakers)
@@ -197,7 +209,7 @@ class Run:
         """Everything that was not used: before extraction and during it."""
         yield from self.dropped
         for (language, modality), unit in self.committed(store).items():
-            for item in store.record(unit)["failed"]:
+            for item in store.record(unit).get("failed", ()):
                 yield Dropped(language, item["sentence"], modality, item["reason"], item["origin"])
 
     def not_made(self, store: Store) -> Iterable[Dropped]:
@@ -214,8 +226,48 @@ class Run:
         """What was done to recordings, such as resampling, with how many it was done to."""
         notes: Counter[str] = Counter()
         for unit in self.committed(store).values():
-            notes.update(store.record(unit)["notes"])
+            notes.update(store.record(unit).get("notes", {}))
         return notes.most_common()
+
+
+def _of(kind: type[T], *values: Any) -> T:
+    """The first of the values, if all are of a kind.
+
+    Raises:
+        ValueError: They are not.
+    """
+    for value in values:
+        if not isinstance(value, kind):
+            raise ValueError(f"{str(value)[:60]!r} is no {kind.__name__}")
+    first: T = values[0]
+    return first
+
+
+def _pair(values: dict[str, Any]) -> TapPair:
+    pair = TapPair(**values)
+    _of(str, pair.label, pair.text, pair.speech)
+    return pair
+
+
+def _dropped(values: dict[str, Any]) -> Dropped:
+    item = Dropped(**values)
+    _of(str, item.language, item.sentence, item.reason, item.origin, item.modality or "")
+    return item
+
+
+def _unit(values: dict[str, Any]) -> Unit:
+    """A unit of ``run.json``.
+
+    Raises:
+        ValueError: It has another form, or a name that leads out of its folder.
+    """
+    given = {k: tuple(values[k]) for k in ("taps", "sentences")}
+    unit = Unit(**{**values, **given})
+    _of(str, unit.language, unit.modality, unit.digest, *unit.taps, *unit.sentences)
+    _of(int, unit.further)
+    if not _NAME.fullmatch(unit.name):
+        raise ValueError(f'"{unit.name}" is no name of a unit')
+    return unit
 
 
 def _counts(corpus: Corpus, languages: Iterable[str]) -> dict[str, dict[str, int]]:

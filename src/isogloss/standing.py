@@ -102,8 +102,8 @@ def _status(unit: Unit, store: Store, leases: Leases, clock: float) -> UnitStatu
         return UnitStatus(unit, "running", _life(held, unit, leases, clock), done)
     if failure := store.failure(unit):
         return UnitStatus(unit, "failed", f"{failure['type']}: {failure['message']}")
-    pieces = Pieces(store.folder).kept(unit) if held is None else []
-    kept = sum(len(fields["rows"]) for _, fields in pieces)
+    pieces = Pieces(store.folder).told(unit) if held is None else []
+    kept = sum(len(fields.get("rows", ())) for fields in pieces)
     detail = "its worker is lost; the next one takes it over" if held else ""
     if kept:
         detail = f"{kept} of {unit.rows} inputs are kept of a worker that ended early"

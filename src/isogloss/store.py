@@ -156,11 +156,14 @@ class Store:
 
     def release(self, units: Iterable[Unit]) -> None:
         """Give the folder back if none of the units is in it, as if it had never been claimed."""
-        if any(self.has(u) or self.failure(u) for u in units):
+        pieces = Pieces(self.folder)
+        if any(self.has(u) or self.failure(u) or pieces.files(u.name) for u in units):
             return
         for name in ("study.json", "run.json", "sentences.parquet", "digests.json"):
             atomic.remove(self.root / name)
         with suppress(OSError):  # something else is in it
+            if self.folder.is_dir():
+                self.folder.rmdir()
             self.root.rmdir()
 
     def has(self, unit: Unit) -> bool:

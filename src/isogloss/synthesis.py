@@ -84,6 +84,10 @@ class SynthesisedClip:
         """Length in seconds: exact once cached, before that an estimate from the script."""
         with suppress(ItemError):
             return self._cached.seconds()
+        return self.expected()
+
+    def expected(self) -> float:
+        """Length in seconds as far as the text tells, the same before and after synthesis."""
         letters = sum(
             _PACE.get(unicodedata.name(c, "").partition(" ")[0], 0.072)
             for c in self.text

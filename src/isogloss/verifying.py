@@ -26,7 +26,7 @@ _LISTED = {
     ".": ("sentences.parquet",),
     "results": _TABLES,
     "results/means": _TABLES,
-    "sensitivity": ("sensitivity.*",),
+    "sensitivity": _TABLES,
     "control": ("means.parquet",),
 }
 """Folders with files whose digests are kept in a list, and which files those are."""
@@ -105,7 +105,8 @@ def _described(folder: Path) -> Iterator[Problem]:
     """What is wrong with ``study.json`` and ``run.json``."""
     path = folder / "study.json"
     if not path.exists():
-        yield Problem("study.json", "is missing; nothing says whose folder this is")
+        committed = any((folder / "activations").glob("*.json"))
+        yield Problem("study.json", "is missing; it says whose folder this is", damaged=committed)
     else:
         yield from _sealed(folder, path)
     path = folder / "run.json"

@@ -180,6 +180,15 @@ def named(table: Table, chosen: Sequence[int]) -> str:
     return labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
 
 
+def against(table: Table, plus: Sequence[int], minus: Sequence[int]) -> tuple[Estimate, str]:
+    """Test the mean over some columns less that over others, and say both in words."""
+    said = (
+        f"mean over {named(table, plus)}: {average(table, plus)}; over {named(table, minus)}: "
+        f"{average(table, minus)}"
+    )
+    return mean_of(table, weights(table, plus, minus)), said
+
+
 def layers(table: Table, group: str, low: float, high: float) -> list[int]:
     """Columns of a group of a depth from ``low`` to ``high``, both counted in, but no input."""
     return [

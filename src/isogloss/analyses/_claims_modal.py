@@ -7,6 +7,7 @@ import numpy as np
 from isogloss.analyses._claims import (
     Table,
     adapted,
+    against,
     average,
     claim,
     contrast,
@@ -59,11 +60,7 @@ def _rises(table: Table) -> Claim:
     found = _absent("the first and the last third of the depth")
     detail = ""
     if early and late:
-        found = mean_of(table, weights(table, late, early))
-        detail = (
-            f"mean over {named(table, late)}: {average(table, late)}; over "
-            f"{named(table, early)}: {average(table, early)}"
-        )
+        found, detail = against(table, late, early)
     return claim(
         table,
         "rises",
@@ -133,11 +130,7 @@ def _drops(table: Table) -> Claim:
     before = before or [i for i in every if i not in end][-1:]
     found, detail = _absent("the end and some before it"), ""
     if end and before and not set(end) & set(before):
-        found = mean_of(table, weights(table, before, end))
-        detail = (
-            f"mean over {named(table, before)}: {average(table, before)}; over "
-            f"{named(table, end)}: {average(table, end)}"
-        )
+        found, detail = against(table, before, end)
     return claim(
         table,
         "drops",

@@ -194,6 +194,14 @@ def high_to_low(column: str) -> pl.Expr:
     return pl.col(column).replace_strict(order, default=rank(UNKNOWN))
 
 
+def ends(
+    rows: pl.DataFrame, low: str = "low", high: str = "high"
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """The ends of the intervals of some rows; None twice if there is no interval at all."""
+    known = rows[low].is_not_nan().any()
+    return (tuple(rows[low]), tuple(rows[high])) if known else (None, None)
+
+
 def nan_free(column: str) -> pl.Expr:
     """A float column in which NaN is null, so that means and extremes skip it."""
     return pl.col(column).fill_nan(None)

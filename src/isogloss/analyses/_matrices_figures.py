@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from isogloss import specs
+from isogloss.analyses._curves import ends
 from isogloss.analyses._matrices_groups import FACTORS
 from isogloss.analyses._matrices_order import square
 from isogloss.charts import Axis, Chart, Grid, Line, Panel, Step
@@ -177,13 +178,11 @@ def _groups(frame: pl.DataFrame) -> Chart | None:
 
 
 def _line(rows: pl.DataFrame, factor: str, colour: int) -> Line:
-    known = rows["low"].is_not_nan().any()
     return Line(
         f"same {factor}",
         tuple(rows["tap"]),
         tuple(rows["effect"]),
-        tuple(rows["low"]) if known else None,
-        tuple(rows["high"]) if known else None,
+        *ends(rows),
         tuple(
             f"{r['tap']}: {r['within']:.3f} within a {factor} ({r['pairs_within']} pairs), "
             f"{r['between']:.3f} between ({r['pairs'] - r['pairs_within']})\np {r['p_value']:.4f}, "

@@ -3,6 +3,7 @@
 import polars as pl
 
 from isogloss import specs
+from isogloss.analyses._curves import ends
 from isogloss.charts import Axis, Chart, Line, Marks, Panel, Points
 from isogloss.fragmentation import KINDS, SHARES, Share
 from isogloss.similarity.measures import MEASURES
@@ -106,13 +107,11 @@ def _over_taps(frame: pl.DataFrame) -> Chart | None:
 
 
 def _curve(rows: pl.DataFrame, name: str, colour: int, *, band: bool) -> Line:
-    known = band and rows["low"].is_not_nan().any()
     return Line(
         name,
         tuple(rows["tap"]),
         tuple(rows["r"]),
-        tuple(rows["low"]) if known else None,
-        tuple(rows["high"]) if known else None,
+        *(ends(rows) if band else (None, None)),
         tuple(
             f"{r['tap']}: r {r['r']:.3f} over {r['pairs']} pairs\n95 % {r['low']:.3f} to "
             f"{r['high']:.3f}\nMantel p {r['p_mantel']:.4f}, over all taps {r['p_all']:.4f}\n"

@@ -220,4 +220,5 @@ def _difference(row: dict[str, Any]) -> str:
 
 
 def _p(value: float) -> str:
+    """A p-value. How small it is counts here, where the ordinary one is far too small."""
     return f"{value:.2g}" if value < 0.001 else f"{value:.3f}"

@@ -90,8 +90,8 @@ def _call(arguments: list[str], console: "Console") -> int:
         console.print(f"[bold red]error:[/] {_plain(error)}")
         return error.exit_code
     except Interrupted as error:
-        what = str(error) or "what was finished is kept"
-        console.print(f"stopped: {_plain(what)}; the same command goes on from here")
+        what = str(error) or "stopped; what was finished is kept"
+        console.print(f"{_plain(what)}; the same command goes on from here")
         return _SIGNAL + error.signal
     except KeyboardInterrupt as error:
         console.print("interrupted: what was committed is kept; the same command goes on from here")

@@ -7,7 +7,7 @@ import polars as pl
 
 from isogloss import specs
 from isogloss.analyses import ANALYSES
-from isogloss.analyses._curves import shown, x_axis, y_axis
+from isogloss.analyses._curves import ends, shown, x_axis, y_axis
 from isogloss.analyses.cross_modal import GRID
 from isogloss.charts import Chart, Line, Panel
 from isogloss.results import PLAIN
@@ -103,14 +103,12 @@ def _panel(
             if calibrated
             else ("score", "low", "high")
         )
-        known = not ordered[low].is_nan().all()
         lines.append(
             Line(
                 name,
                 tuple(ordered["label" if axis.categories else "depth"]),
                 tuple(ordered[value]),
-                tuple(ordered[low]) if known else None,
-                tuple(ordered[high]) if known else None,
+                *ends(ordered, low, high),
                 tuple(
                     f"{r['label']}, {name}\n{value} {shown(r[value])}, chance {shown(r['null'])}\n"
                     f"{r['languages']} languages, N {r['n']}"

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from isogloss.corpora._fleurs_layout import Place
 from isogloss.corpora._fleurs_rows import base_name
 from isogloss.corpora._fleurs_store import ClipStore, FleursClip, Index, Measured, measure
-from isogloss.corpora._parquet import readable
+from isogloss.corpora._parquet import readable, survive
 from isogloss.digests import file_digest
 from isogloss.errors import CorpusError, OutputError
 from isogloss.guarded import open_regular
@@ -137,6 +137,7 @@ class Recordings:
         ignored: Counter[str] = Counter()
         problem = ""
         try:
+            survive(*self.place.parquet, column="audio")
             for path in self.place.parquet:
                 with readable(path):
                     content = pl.col("audio").struct.field("bytes")

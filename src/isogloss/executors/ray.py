@@ -108,10 +108,11 @@ class Ray(Executor):
         elif self.gpus is None:
             gpus = "1 GPU if the cluster has any"
         else:
-            gpus = f"{self.gpus:g} GPUs"
+            gpus = _count(self.gpus, "GPU")
         further = "".join(f", {r}" for r in self.resources)
         return (
-            f"{self.workers} Ray tasks at {self.address}, each with {self.cpus:g} cores, {gpus}"
+            f"{_count(self.workers, 'Ray task')} at {self.address}, each with "
+            f"{_count(self.cpus, 'core')}, {gpus}"
             f"{further}; started again up to {self.retries} times when a node is lost"
         )
 
@@ -232,6 +233,10 @@ def _work(job: dict[str, Any]) -> None:
     from isogloss.work import main
 
     main(job)
+
+
+def _count(amount: float, what: str) -> str:
+    return f"{amount:g} {what}" + ("" if amount == 1 else "s")
 
 
 def _environment(gpus: float) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """All findings in one figure: effects with their intervals, the kinds of scores side by side."""
 
 from collections.abc import Iterator
-from math import isfinite
 from typing import Any
 
 import polars as pl
 
+from isogloss.analyses._curves import ends
 from isogloss.charts import Axis, Chart, Line, Marks, Panel
 from isogloss.findings.table import KINDS
 from isogloss.findings.words import CALLED, number, probability
@@ -69,7 +69,7 @@ def _panels(frame: pl.DataFrame) -> Iterator[tuple[str, Panel]]:
                     CALLED[kind],
                     tuple(own["claim"]),
                     tuple(own["effect"]),
-                    *_ends(own),
+                    *ends(own),
                     tuple(_hover(r) for r in own.iter_rows(named=True)),
                     colour=i,
                 )
@@ -84,11 +84,6 @@ def _panels(frame: pl.DataFrame) -> Iterator[tuple[str, Panel]]:
 
 def _plain(unit: str) -> bool:
     return unit.startswith("difference of")
-
-
-def _ends(rows: pl.DataFrame) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    low, high = tuple(rows["low"]), tuple(rows["high"])
-    return (low, high) if any(map(isfinite, low)) else (None, None)
 
 
 def _hover(row: dict[str, Any]) -> str:

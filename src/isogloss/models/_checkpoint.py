@@ -19,6 +19,7 @@ from isogloss.models._files import (
     content_digest,
     read_json,
     wanted,
+    whole,
 )
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -81,9 +82,10 @@ class Checkpoint(ABC):
             ModelError: It is missing without a default, or is something else.
         """
         value = self.config.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not whole(value, key):
             raise ModelError(
-                f'{self.name}: "{key}" in {CONFIG} must be a whole number above 0, not {value!r}'
+                f'{self.name}: "{key}" in {CONFIG} must be a whole number above 0 as models have, '
+                f"not {repr(value)[:60]}"
             )
         return value
 

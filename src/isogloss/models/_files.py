@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from isogloss import guarded
 from isogloss.digests import file_digest
@@ -14,6 +14,9 @@ CONFIG = "config.json"
 MARKER = "isogloss.json"
 """Written by Isogloss beside weights that it made; ``{"untrained": true}`` says they are random."""
 
+MOST_LAYERS = 1000
+MOST = 2**31
+"""Largest number of layers, and of anything else, that a configuration may give."""
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 SMALL_FILES = (
@@ -106,6 +109,16 @@ def content_digest(folder: Path) -> str:
     for path in checkpoint_files(folder):
         total.update(f"{path.name}\0{file_digest(path)}\n".encode())
     return total.hexdigest()
+
+
+def whole(value: object, key: str) -> TypeGuard[int]:
+    """Whether a value of a configuration can be the size of something that there is.
+
+    Taps, modules and masks are made as many as it says, long before a weight is looked at.
+    """
+    counted = any(word in key for word in ("layer", "block"))
+    most = MOST_LAYERS if counted else MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ the audio token, and run a causal decoder over the whole. To add one, add a :cla
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from isogloss.errors import ModelError
@@ -91,6 +91,14 @@ class Family:
     without: Mapping[str, Any] = field(default_factory=dict)
     """Values of the configuration that leave out what is not needed (images)."""
 
+    def __reduce__(self) -> Any:
+        # Its functions have no names, so a declared family is found again by its own.
+        for name, known in FAMILIES.items():
+            if known.title == self.title:
+                pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+                return _again, (name, {k: v for k, v in pairs if v != getattr(known, k)})
+        return super().__reduce__()
+
     def config(self, checkpoint: Checkpoint) -> Config:
         """The part of a checkpoint's configuration that describes ``model``."""
         whole = Config(checkpoint.config, checkpoint.name)
@@ -128,6 +136,10 @@ class Family:
         (section,) = sections
         keys = tuple(key.rpartition(".")[2] for key in self.token)
         return self.config(checkpoint).section(section).integer(keys, self.token_default)
+
+
+def _again(name: str, changes: Mapping[str, Any]) -> Family:
+    return replace(FAMILIES[name], **changes)
 
 
 def _half(frames: int, config: Config) -> int:

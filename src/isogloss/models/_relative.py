@@ -11,6 +11,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 _CLASSES = {"SeamlessM4Tv2ConformerSelfAttention", "Wav2Vec2BertSelfAttention"}
@@ -65,9 +66,8 @@ def _attend(
     back, ahead = self.left_max_position_embeddings, self.right_max_position_embeddings
     distance = (steps - steps[:, None]).clamp(-back, ahead) + back
     near = query @ self.distance_embedding.weight.to(query.dtype).T * self.scaling
-    if query.device.type == "cpu":
+    if _by_item(query.device):
         attended = torch.zeros_like(query)
-        # Item by item: its scores then stay in the cache, and padding costs nothing.
         for i, n in enumerate(lengths):
             one = (slice(i, i + 1), slice(None), slice(n))
             bias = _bias(near[one], distance[:n, :n])
@@ -78,6 +78,11 @@ def _attend(
             bias.masked_fill_(~attention_mask, torch.finfo(bias.dtype).min)
         attended = _softmax(self, query, key, value, bias)
     return self.linear_out(attended.transpose(1, 2).reshape(items, time, -1)), None
+
+
+def _by_item(device: "torch.device") -> bool:
+    """On a CPU the scores of an item then stay in the cache, and padding costs nothing."""
+    return device.type == "cpu"
 
 
 def _bias(near: "Tensor", distance: "Tensor") -> "Tensor":
@@ -109,7 +114,7 @@ def _lengths(
         return None
     if attention_mask.dim() != 4 or attention_mask.shape[1] != 1:
         return None
-    keys = attention_mask[:, 0, 0]
+    keys = attention_mask[:, 0, 0].expand(items, -1)
     counts = keys.sum(dim=1, keepdim=True)
     prefix = torch.arange(time, device=keys.device) < counts
     if keys.shape != prefix.shape or not bool((keys == prefix).all()) or not bool(counts.all()):

@@ -21,6 +21,8 @@ STEPS_PER_SECOND = 50.0
 """Time steps of most speech encoders."""
 CHARACTERS_PER_TOKEN = 3.0
 """Roughly, over languages and tokenisers."""
+WEIGHTS_PER_LAYER = 16
+"""Weights of one layer, as a multiple of its squared width: attention 4, feed-forward 8 to 20."""
 
 
 @dataclass(frozen=True)
@@ -239,14 +241,17 @@ class ModelSource(Settings, ABC):
     def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
         """How many time steps pass the layer of a tap for one input. Only estimates use it.
 
-        A family that pads its input, or shortens it on the way, says so here. For a tap that
-        stands for several layers, it is the time steps of all of them.
+        A family that pads its input, or shortens it on the way, says so here. What is read before
+        the first layer costs nothing. A tap that stands for several layers, or for convolutions,
+        has as many steps as it would take one layer of its width to do the same work.
 
         Args:
             modality: Text or speech.
             size: Characters of the text, or seconds of the recording.
             tap: One of :meth:`layout`.
         """
+        if tap.name == "in":
+            return 0.0
         return size * STEPS_PER_SECOND if modality == "speech" else size / CHARACTERS_PER_TOKEN
 
     def tokeniser(self) -> Callable[[str, Language], Sequence[int]] | None:

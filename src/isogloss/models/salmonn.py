@@ -184,7 +184,7 @@ class Salmonn(ModelSource):
 
     def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
         """Whisper and BEATs hear a window of 30 s, which becomes 88 tokens of the decoder."""
-        if modality == "text":
+        if modality == "text" or tap.name == INPUT:
             return super().time_steps(modality, size, tap)
         # Both encoders stand behind one tap, which is as wide as the two together.
         return 1500 * _LAYERS_BEFORE if tap.name == ENC else 88

@@ -12,7 +12,7 @@ from pydantic import field_validator
 from isogloss.corpora.base import Modality
 from isogloss.digests import file_digest
 from isogloss.models._checkpoint import Checkpoint, find
-from isogloss.models._layout import layer_taps
+from isogloss.models._layout import INPUT, layer_taps
 from isogloss.models._llm_families import AUDIO, FAMILIES, TEXT, Family
 from isogloss.models._llm_guess import family_of
 from isogloss.models.base import (
@@ -187,6 +187,8 @@ class SpeechLlm(ModelSource):
         config = family.config(checkpoint)
         frames = int(_FRAMES * size)
         whole = _FRAMES * _WINDOW if family.window else frames
+        if tap.name in ("a0", INPUT):
+            return 0.0
         if tap.name == "enc" or tap.name.startswith("a"):
             return family.steps(max(whole, 1), config)
         return family.tokens(max(whole if family.silence else frames, 1), config)

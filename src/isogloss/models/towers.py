@@ -11,9 +11,21 @@ from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.languages import Language
 from isogloss.models._architectures import Architecture, architecture
 from isogloss.models._checkpoint import Checkpoint, find
-from isogloss.models._layout import pairs_by_depth
-from isogloss.models.base import Adapter, Layout, ModelInfo, ModelSource, Tap, Tower, chosen_taps
+from isogloss.models._layout import INPUT, pairs_by_depth
+from isogloss.models.base import (
+    WEIGHTS_PER_LAYER,
+    Adapter,
+    Layout,
+    ModelInfo,
+    ModelSource,
+    Tap,
+    Tower,
+    chosen_taps,
+)
 from isogloss.settings import setting
+
+_CONVOLUTIONS = 2.46e9
+"""Multiplications for one second of samples in the seven convolutions of wav2vec 2.0, 512 wide."""
 
 if TYPE_CHECKING:
     from isogloss.models._text_tokens import TextTokens
@@ -90,11 +102,13 @@ class Towers(ModelSource):
         return "+".join(self._checkpoint(m).short_name for m in MODALITIES)
 
     def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
-        """A whole window where the speech encoder hears one, however short the recording."""
+        """Its whole window where the encoder hears one; convolutions where it hears samples."""
         if modality == "speech":
             checkpoint, kind = self._encoder(modality)
-            if kind.speech == "window":
+            if kind.speech == "window" and tap.name != INPUT:
                 return checkpoint.integer("max_source_positions", 1500)
+            if kind.speech == "waveform" and tap.name == INPUT:
+                return size * _CONVOLUTIONS / (WEIGHTS_PER_LAYER * tap.width**2)
         return super().time_steps(modality, size, tap)
 
     def tokeniser(self) -> "TextTokens":

@@ -145,6 +145,8 @@ class Whisper(ModelSource):
 
     def time_steps(self, modality: Modality, size: float, tap: Tap) -> float:
         """A whole window for speech, however short; the decoder attends to one with every text."""
+        if tap.name == INPUT:
+            return 0.0
         window = self._checkpoint().integer("max_source_positions", 1500)
         if modality == "speech":
             return window

@@ -68,7 +68,8 @@ def content(
         sections=tuple(sections),
         counts=_counts(run, store),
         dropped=dropped(
-            (x.language, x.modality, x.reason, x.sentences) for x in grouped((*run.left_out(store), *run.not_made(store)))
+            (x.language, x.modality, x.reason, x.sentences)
+            for x in grouped((*run.left_out(store), *run.not_made(store)))
         ),
         study_yaml=as_yaml(run.study),
         environment=tuple(_environment(run)),

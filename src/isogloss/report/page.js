@@ -57,7 +57,8 @@
     // An enlarged part stays enlarged while the axes mean the same.
     layout.uirevision = JSON.stringify([layout.xaxis.range, layout.yaxis.range]);
     // The bar of buttons would cover data; the page says how to zoom.
-    const config = { displayModeBar: false, responsive: false, plotlyServerURL: "" };
+    const config = { displayModeBar: false, responsive: false, plotlyServerURL: "",
+      typesetMath: false };
     plot.width = width;
     return Plotly.react(box, data, layout, config);
   };

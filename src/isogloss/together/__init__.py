@@ -3,7 +3,7 @@
 OUT/
   together.json   which runs, languages and settings
   results/        one table per analysis with a column ``model``, their means, and differences
-  figures/        PDF and PNG
+  figures/        PDF and PNG; drawn.json says what they were drawn from
   report.html
 """
 
