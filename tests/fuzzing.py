@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bounds import bounded
 from isogloss.errors import IsoglossError
 
-EXAMPLES = int(os.environ.get("ISOGLOSS_FUZZ", "40"))
+EXAMPLES = int(os.environ.get("ISOGLOSS_FUZZ", "25"))
 """Examples of each test; many more are asked for by hand."""
 
 fuzzed = settings(
@@ -100,7 +100,7 @@ def damaged(draw, content):
 
 
 @contextmanager
-def survives(seconds=20):
+def survives(seconds=120):
     """Nothing but one message of ours may come out of the block, and it must end."""
     try:
         with bounded(seconds):

@@ -340,7 +340,7 @@ WORK = """
             for k in range(11):
                 events.advance(f"extract / u{k:02} speech", 5)
                 events.advance("extract", 5, f"u{k:02} [speech]")
-        time.sleep(0.3)
+        time.sleep(1.0)
         events.warn("left out: a\\x1b[2Jb :cat: [bold]")
         print("on standard output")
         if "fail" in sys.argv:

@@ -439,6 +439,8 @@ def test_a_folder_that_goes_away_is_not_made_anew(tmp_path):
     shutil.rmtree(tmp_path / "mounted")
     with pytest.raises(OutputError, match="has gone while it was written to"):
         store.put(UNIT, values(), RECORD)
+    with pytest.raises(OutputError, match="has gone while it was written to"):
+        store.fail(UNIT, {"type": "x", "message": "y"})
     assert not (tmp_path / "mounted").exists()
 
 

@@ -136,6 +136,13 @@ def test_a_recording_that_cannot_be_sent_is_read_here(pool):
     assert made.features.values["process"] == os.getpid()
 
 
+def test_without_room_for_the_file_features_are_made_here(pool, monkeypatch):
+    running(pool)
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/nowhere")
+    made = pool.preparing(Ears())("speech", *spoken(Tone(3)), None, ENG)
+    assert made.features.values["process"] == os.getpid()
+
+
 def test_a_helper_that_is_killed_loses_nothing(pool):
     running(pool)
     make = pool.preparing(Ears())
@@ -184,20 +191,17 @@ def test_helpers_leave_when_their_process_is_killed():
         "pool = Helpers(1)\n"
         "pool.more()\n"
         "while not pool._running: time.sleep(0.01)\n"
-        "print(pool._idle[0]._process.pid, pool._folder.name, flush=True)\n"
+        "print(pool._idle[0]._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False
     )
-    pid, folder = done.stdout.split()
+    pid = done.stdout
     deadline = time.monotonic() + 60
     while _alive(int(pid)):
         assert time.monotonic() < deadline, "the helper is still there"
         time.sleep(0.01)
-    for path in Path(folder).glob("*"):
-        path.unlink()
-    Path(folder).rmdir()
 
 
 def _alive(pid):

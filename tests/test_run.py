@@ -39,7 +39,7 @@ def test_a_run_leaves_everything(done):
     names = {p.name for p in study.output.iterdir()}
     assert names == {
         "study.json", "run.json", "sentences.parquet", "digests.json", "activations", "results",
-        "figures", "report.html",
+        "figures", "report.html", "leases",
     }  # fmt: skip
     texts = Run.read(study.output).texts()
     units = Run.read(study.output).units

@@ -146,6 +146,8 @@ def test_read_and_read_again(cache):
     assert again.note == first.note
     assert clip.seconds() == first.samples.size / 16000
     assert 0.5 < estimate / clip.seconds() < 2
+    # Batches follow from this, and must not change when a clip is cached.
+    assert clip.expected() == estimate
     spoken, rate = speak(clip.text, "de", rate=175, pitch=50)
     exact = resample(spoken.astype(np.float32) / 2**15, rate)
     assert np.abs(first.samples - exact).max() <= 0.501 / 2**15

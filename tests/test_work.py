@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
@@ -13,10 +14,11 @@ import polars as pl
 import pytest
 
 import isogloss
+from isogloss.analysing import analyse
 from isogloss.coordinate import job
 from isogloss.corpora.udhr import Udhr
 from isogloss.demo import demo_study
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, StoreError
 from isogloss.events import Silent
 from isogloss.extract import Extraction, extract, failures, preferred
 from isogloss.interrupts import Interrupted, Stop
@@ -107,7 +109,7 @@ def test_a_worker_makes_what_the_calling_process_would(tmp_path, done, monkeypat
     assert not outcome.failed
     assert set((planned.study.output / "results" / "parts").iterdir()) == parts
     same(planned.study.output, done)
-    assert not (planned.study.output / "leases").exists()
+    assert not list((planned.study.output / "leases").iterdir())
 
 
 def test_processes_make_the_same_and_a_killed_one_is_replaced(tmp_path, done):
@@ -149,7 +151,7 @@ def test_two_runs_race_on_one_folder(tmp_path, done):
 
 
 def test_asked_to_stop_it_keeps_what_it_has_and_goes_on_to_the_same_bits(tmp_path, done):
-    planned, store = prepared(tmp_path, batch_frames=700)
+    planned, _ = prepared(tmp_path, batch_frames=700)
     whole, there = tmp_path / "whole", tmp_path / "stopped"
     for folder in (whole, there):
         folder.mkdir()
@@ -196,7 +198,14 @@ def test_a_unit_that_takes_its_workers_with_it_is_given_up(tmp_path):
                           capture_output=True, text=True, check=True)  # fmt: skip
     from isogloss.leases import place
 
-    content = {"holder": "x", "pid": int(dead.stdout), "born": "1", "place": place(), "lost": 2}
+    content = {
+        "holder": "x",
+        "pid": int(dead.stdout),
+        "born": "1",
+        "place": place(),
+        "lost": 2,
+        "run": "r",
+    }
     (leases.folder / f"{victim.name}.json").write_text(json.dumps(content))
     found = extract(planned, store, Silent(), run="r")
     assert [u for u, _ in found] == [victim]
@@ -205,6 +214,56 @@ def test_a_unit_that_takes_its_workers_with_it_is_given_up(tmp_path):
     assert states[victim] == "failed"
     assert set(states.values()) == {"failed", "done"}
     assert extract(planned, store, Silent()) == []  # the next run tries again
+
+
+def test_workers_that_an_earlier_call_has_lost_do_not_count(tmp_path):
+    planned, store = prepared(tmp_path)
+    leases = Leases(store.root / "leases")
+    leases.folder.mkdir()
+    from isogloss.leases import place
+
+    gone = {"holder": "x", "pid": 2**22 + 7, "born": "1", "place": place(), "lost": 9, "run": "q"}
+    (leases.folder / f"{planned.units[0].name}.json").write_text(json.dumps(gone))
+    assert extract(planned, store, Silent(), run="r") == []
+
+
+def test_a_recording_that_is_replaced_meanwhile_costs_the_unit_and_no_wrong_row(tmp_path):
+    planned, store = prepared(tmp_path)
+    key = next(k for k in planned.content if k[1] == "speech")
+    other = replace(
+        planned, content={**planned.content, key: ["0" * 64] * len(planned.content[key])}
+    )
+    [(unit, why)] = extract(other, store, Silent())
+    assert (unit.language, unit.modality) == key
+    assert "has changed while it was worked on" in why
+    assert not store.has(unit)
+
+
+def test_two_runs_that_fail_on_one_unit_both_say_so(tmp_path):
+    planned, store = prepared(tmp_path)
+    key = next(k for k in planned.content if k[1] == "speech")
+    changed = {**planned.content, key: ["0" * 64] * len(planned.content[key])}
+    bad = replace(planned, content=changed)
+    from isogloss.store import Store
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: extract(bad, Store(store.root), Silent()), range(2)))
+    for failed in found:
+        assert [(u.language, u.modality) for u, _ in failed] == [key]
+
+
+def test_a_run_whose_folder_another_takes_over_writes_nothing_there(tmp_path, done):
+    import shutil
+
+    folder = tmp_path / "out"
+    shutil.copytree(done, folder)
+    mine = Run.read(folder)
+    other = replace(mine, study={**mine.study, "permutations": 0})
+    before = (folder / "results" / "gaps.parquet").read_bytes()
+    other.write()
+    with pytest.raises(StoreError, match="another run with other settings has taken"):
+        analyse(folder, run=mine)
+    assert (folder / "results" / "gaps.parquet").read_bytes() == before
 
 
 def test_inputs_that_changed_since_the_plan_are_refused(tmp_path):

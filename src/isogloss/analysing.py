@@ -83,7 +83,11 @@ def prepare(folder: Path, events: Events, *, stop: Stop | None = None, threads: 
 
 
 def analyse(
-    folder: str | Path, events: Events | None = None, *, stop: Stop | None = None
+    folder: str | Path,
+    events: Events | None = None,
+    *,
+    stop: Stop | None = None,
+    run: Run | None = None,
 ) -> tuple[dict[str, pl.DataFrame], list[str]]:
     """Score all comparisons of a run whose activations are there, and write the tables.
 
@@ -91,15 +95,18 @@ def analyse(
         folder: Output folder of the run.
         events: Receives progress.
         stop: Asked between comparisons.
+        run: The run that is meant, if it is known; nothing is written once the folder has become
+            that of another one.
 
     Returns:
         The tables by analysis, and the analyses that found nothing to compare.
 
     Raises:
         Interrupted: ``stop`` asked for it; what was compared is kept.
+        StoreError: Another run with other settings has taken the folder over meanwhile.
     """
     events = events or Silent()
-    described = Run.read(Path(folder))
+    described = run or Run.read(Path(folder))
     asked = Asked(described)
     store, analyses = asked.store, asked.analyses
     results = described.folder / "results"
@@ -121,9 +128,10 @@ def analyse(
             stop=stop,
         )
         files += used
+        described.check_current()
         write(tables[name], results, name)
         write(means[name], results / "means", name)
-    reader = Reader(described, store, tables, means, events)
+    reader = Reader(described, store, tables, means, events, stop)
     for name, analysis in analyses.items():
         if not isinstance(analysis, Reading):
             continue
@@ -134,8 +142,12 @@ def analyse(
             skipped.append(name)
         else:
             tables[name] = found
+            described.check_current()
             write(found, results, name)
-    prune(results / "parts", [*files, *reader.files])
+    described.check_current()
+    # Another run with other options may be at work, whose chunks are none of ours.
+    if not any(n.startswith("compare-") for n in Leases(described.folder / "leases").names()):
+        prune(results / "parts", [*files, *reader.files])
     if tables:
         write(gather(described.model["family"], analyses, tables, means), results, FINDINGS)
     earlier = set()

@@ -15,11 +15,11 @@ from isogloss.coordinate import Detached, compare_views, make_units
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent
-from isogloss.interrupts import stoppable
-from isogloss.making import refresh
+from isogloss.extract import failures
+from isogloss.interrupts import Interrupted, Stop, stoppable
 from isogloss.planning import plan
-from isogloss.standing import Progress, UnitStatus, progress
 from isogloss.runs import Run
+from isogloss.standing import Progress, UnitStatus, progress
 from isogloss.store import Store, Unit
 from isogloss.study import Study
 from isogloss.verifying import Problem
@@ -106,18 +106,17 @@ def run(study: Study, events: Events | None = None) -> Outcome:
     try:
         with stoppable(events) as stop:
             failed = make_units(planned, store, events, stop=stop, run=call)
-            for unit in planned.units:
-                if store.has(unit):
-                    refresh(planned, store, unit)
-            compare_views(study.executor, study.output, events, stop=stop)
+            if stop():
+                raise Interrupted
+            compare_views(study.executor, described, events, stop=stop)
+            made = sum(store.has(u) for u in pending)
+            return _conclude(described, store, events, stop, made, tuple(failed))
     except Detached as handed:
         return Outcome(study.output, {}, 0, submitted=handed.crew.where())
     except IsoglossError:
         if fresh:
-            store.release(planned.units)
+            store.release()
         raise
-    made = sum(store.has(u) for u in pending)
-    return _conclude(described, store, events, made, tuple(failed))
 
 
 def finish(folder: str | Path, events: Events | None = None) -> Outcome:
@@ -135,22 +134,24 @@ def finish(folder: str | Path, events: Events | None = None) -> Outcome:
     events = events or Silent()
     described = Run.read(Path(folder))
     store = described.store()
-    missing = []
-    for unit in described.units:
-        if not store.has(unit):
-            failure = store.failure(unit)
-            why = f"{failure['type']}: {failure['message']}" if failure else "not made yet"
-            missing.append((unit, why))
-    return _conclude(described, store, events, 0, tuple(missing))
+    missing = tuple(failures(described.units, store))
+    with stoppable(events) as stop:
+        return _conclude(described, store, events, stop, 0, missing)
 
 
 def _conclude(
-    described: Run, store: Store, events: Events, made: int, failed: tuple[tuple[Unit, str], ...]
+    described: Run,
+    store: Store,
+    events: Events,
+    stop: Stop,
+    made: int,
+    failed: tuple[tuple[Unit, str], ...],
 ) -> Outcome:
     """Compare what is there, and write tables, figures and report."""
     _tell(described, store, events)
-    with stoppable(events) as stop:
-        tables, skipped = analyse(described.folder, events, stop=stop)
+    tables, skipped = analyse(described.folder, events, stop=stop, run=described)
+    if stop():
+        raise Interrupted
     for name, frame in tables.items():
         if not issubclass(ANALYSES.get(name), Reading):
             _judge(name, frame, events)

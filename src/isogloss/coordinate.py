@@ -5,18 +5,20 @@ all share, and to start them again when they were lost before the work was done.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from isogloss.analysing import Asked
 from isogloss.errors import IsoglossError
 from isogloss.events import PART, Events, begin, memory, task
 from isogloss.executors.base import Crew, Executor, Job, Stage
-from isogloss.extract import extract, failures
+from isogloss.extract import bring_up_to_date, extract, failures
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.leases import Leases
+from isogloss.pieces import Pieces
 from isogloss.planning import Plan
 from isogloss.runs import Run
 from isogloss.store import Store, Unit
@@ -68,13 +70,15 @@ def make_units(
     if executor.inside:
         return extract(planned, store, events, stop=stop, run=run)
     pending = planned.pending(store)
+    bring_up_to_date(planned, store)
     if not pending:
         return []
     # The tables of the corpus and the model's files are checked by now; workers read them again.
     watch = _Units(pending, store, events, run)
     with task(events, "extract", sum(u.rows for u in pending), "input"), watch:
+        told, pieces = job(store.root, "extract", run), Pieces(store.folder)
         problems = _carry_out(
-            executor, job(store.root, "extract", run), events, stop, watch.look, watch.left
+            executor, told, events, stop, watch.look, watch.left, lambda: len(pieces.files())
         )
     left = watch.left()
     if problems and len(left) == len(pending):
@@ -86,23 +90,23 @@ def make_units(
     ]
 
 
-def compare_views(study_executor: Executor, folder: Path, events: Events, *, stop: Stop) -> None:
+def compare_views(executor: Executor, run: Run, events: Events, *, stop: Stop) -> None:
     """Score the comparisons of a run on workers; does nothing if this process is to do it.
 
     What they leave undone is done by whoever puts the tables together.
 
     Args:
-        study_executor: Where.
-        folder: Output folder of the run.
+        executor: Where.
+        run: The run.
         events: Receives progress.
         stop: Asked between comparisons, and passed on to the workers.
 
     Raises:
         Interrupted: ``stop`` asked for it.
     """
-    if study_executor.inside:
+    if executor.inside:
         return
-    chunks = list(Asked(Run.read(folder)).chunks())
+    chunks = list(Asked(run).chunks())
     sizes = {c.key: len(c.comparisons) for found in chunks for c in found.all}
     done = 0
 
@@ -121,9 +125,8 @@ def compare_views(study_executor: Executor, folder: Path, events: Events, *, sto
         return
     done = sum(sizes.values()) - sum(sizes[key] for key in set(left))
     with task(events, "compare", sum(sizes.values()), "pair", done):
-        _carry_out(
-            study_executor, job(folder, "compare", str(time.time_ns())), events, stop, look, missing
-        )
+        told = job(run.folder, "compare", uuid4().hex[:12])
+        _carry_out(executor, told, events, stop, look, missing, lambda: None)
 
 
 def _carry_out(
@@ -133,11 +136,15 @@ def _carry_out(
     stop: Stop,
     look: Callable[[], None],
     left: Callable[[], Sequence[Any]],
+    sign: Callable[[], Any],
 ) -> list[str]:
-    """Start workers until nothing is left or nothing gets done; returns what went wrong."""
+    """Start workers until nothing is left or nothing gets done; returns what went wrong.
+
+    ``sign`` changes when something gets done on what is left, too.
+    """
     problems: list[str] = []
     in_vain = 0
-    while (before := len(left())) and in_vain < _IN_VAIN:
+    while (before := (len(left()), sign()))[0] and in_vain < _IN_VAIN:
         crew = executor.launch(told)
         if crew.detached:
             raise Detached(crew)
@@ -145,7 +152,7 @@ def _carry_out(
         problems += _watch(crew, events, stop, look)
         if stop():
             raise Interrupted
-        in_vain = in_vain + 1 if len(left()) == before else 0
+        in_vain = in_vain + 1 if (len(left()), sign()) == before else 0
     return problems
 
 
@@ -160,7 +167,8 @@ def _watch(crew: Crew, events: Events, stop: Stop, look: Callable[[], None]) -> 
 
     try:
         while crew.running():
-            look()
+            with suppress(OSError):  # a network folder that does not answer for a moment
+                look()
             hear()
             if stop():
                 crew.stop(now=False)
@@ -215,7 +223,7 @@ class _Units:
                 if unit in self._shown:
                     self._close(unit)
                 continue
-            made, what = int(state.get("done", 0)), f"{unit.language} {unit.modality}"
+            made, what = _number(state, "done"), f"{unit.language} {unit.modality}"
             done += made
             part = f"extract{PART}{what}"
             if unit not in self._shown:
@@ -224,7 +232,7 @@ class _Units:
             self._shown[unit] = made
             holder = f"{state.get('host')} {state.get('pid')}"
             holders.add(holder)
-            memory(self._events, holder, float(state.get("memory") or 0))
+            memory(self._events, holder, _number(state, "memory"))
         for holder in self._holders - holders:
             memory(self._events, holder, 0)
         self._holders = holders
@@ -236,3 +244,9 @@ class _Units:
     def _close(self, unit: Unit) -> None:
         del self._shown[unit]
         self._events.finish(f"extract{PART}{unit.language} {unit.modality}")
+
+
+def _number(state: Mapping[str, Any], name: str) -> int:
+    """A number of a lease, which anybody may have written."""
+    found = state.get(name)
+    return found if isinstance(found, int) else 0

@@ -98,7 +98,7 @@ def _prepared(
 ) -> Generator[tuple[int, Prepared]]:
     """What is left to do, longest first, made ready ahead of its turn."""
     ordered, failed = by_length(left, tower.modality)
-    yield from ((i, Prepared(None, reason)) for i, reason in failed.items())
+    yield from ((i, Prepared(None, reason, unread=True)) for i, reason in failed.items())
     alone = tower.modality == "text" and companions is None
     pool = helpers(jobs)
     make = here(tower) if alone else pool.preparing(tower)
@@ -124,6 +124,8 @@ def _usable(
     for i, item in found:
         if item.features is None:
             rows.failed[i] = item.failure
+            if item.unread:
+                rows.unread.add(i)
             advance(1)
         else:
             yield i, item

@@ -4,7 +4,9 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from socket import gethostname
 from typing import Any
+from uuid import uuid4
 
 from threadpoolctl import threadpool_limits
 
@@ -13,8 +15,8 @@ from isogloss.errors import IsoglossError, OutputError
 from isogloss.events import PART, Events, begin, found, task
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.languages import language
-from isogloss.leases import LOST, Lease, Leases
-from isogloss.making import Maker, pick_device
+from isogloss.leases import Lease, Leases
+from isogloss.making import Maker, pick_device, refresh
 from isogloss.memory import resident
 from isogloss.models.base import Adapter, Tower
 from isogloss.planning import Plan
@@ -24,6 +26,12 @@ from isogloss.study import Study
 
 _POLL = 0.5
 """Seconds between two looks at what others do."""
+_LOST = 3
+"""Workers that may be lost on a unit, in one call of ``run`` and without getting on with it."""
+_ALIKE = 3
+"""Units that may fail alike, one after the other, before a worker among others leaves."""
+_TRIES = 2
+"""Workers that must fail on a unit, where there are several: one of them may be ill."""
 
 
 def extract(
@@ -49,6 +57,7 @@ def extract(
         Interrupted: ``stop`` asked for it.
     """
     pending = plan.pending(store)
+    bring_up_to_date(plan, store)
     if not pending:
         return []
     leases = Leases(store.root / "leases")
@@ -59,15 +68,32 @@ def extract(
         extraction.work(patient=True)
     finally:
         leases.close()
-    return failures(pending, store, extraction.run)
+    return failures(pending, store)
 
 
-def failures(units: Sequence[Unit], store: Store, run: str) -> list[tuple[Unit, str]]:
-    """The units that failed in a call of ``run``, each with its message."""
+def bring_up_to_date(plan: Plan, store: Store) -> None:
+    """Let the records that are there say what the corpus says now of speakers and columns."""
+    for unit in plan.units:
+        if store.has(unit):
+            refresh(plan, store, unit)
+
+
+def failures(units: Sequence[Unit], store: Store, run: str | None = None) -> list[tuple[Unit, str]]:
+    """The units that are not there, each with why.
+
+    Args:
+        units: Of these.
+        store: Where they should be.
+        run: Only those that failed in this call of ``run``.
+    """
     found = []
     for unit in units:
-        failure = None if store.has(unit) else store.failure(unit)
-        if failure is not None and failure.get("run") == run:
+        if store.has(unit):
+            continue
+        failure = store.failure(unit)
+        if failure is None and run is None:
+            found.append((unit, "not made"))
+        elif failure is not None and run in (None, failure.get("run")):
             found.append((unit, f"{failure['type']}: {failure['message']}"))
     return found
 
@@ -131,6 +157,11 @@ class Extraction:
         self._loaded: Modality | None = None
         self._own: set[Unit] = set()
         self._refused: dict[Unit, dict[str, Any]] = {}
+        self._failed: set[Unit] = set()
+        self._last: list[str] = []
+        """Messages of the units that have failed since one was made."""
+        self._me = uuid4().hex
+        self._patient = True
 
     def work(self, *, patient: bool) -> None:
         """Make units until none is left to be made.
@@ -144,6 +175,7 @@ class Extraction:
             OutputError: The store cannot be written.
             Interrupted: It was asked to stop.
         """
+        self._patient = patient
         total = sum(u.rows for u in self._units)
         done = sum(u.rows for u in self._units if self._store.has(u))
         try:
@@ -169,7 +201,7 @@ class Extraction:
             if self._adapter is not None:
                 self._adapter.close()
         for unit, record in self._refused.items():
-            self._store.fail(unit, record)
+            self._fail(unit, record)
 
     def _left(self, before: Sequence[Unit]) -> list[Unit]:
         """What is neither there nor failed; tells of what others have made since."""
@@ -179,10 +211,15 @@ class Extraction:
                 if before and unit not in self._own:
                     self._events.advance("extract", unit.rows, f"{unit.language} {unit.modality}")
                 continue
-            failure = self._store.failure(unit)
-            if unit not in self._refused and (failure is None or failure.get("run") != self.run):
+            if unit not in self._refused and unit not in self._failed and not self._given_up(unit):
                 left.append(unit)
         return left
+
+    def _given_up(self, unit: Unit) -> bool:
+        """Whether enough workers of this call of ``run`` have failed on a unit."""
+        failure = self._store.failure(unit)
+        by = failure.get("by") if failure and failure.get("run") == self.run else None
+        return isinstance(by, list) and len(by) >= _TRIES
 
     def _take(self, left: Sequence[Unit]) -> tuple[Unit, Lease] | None:
         busy: Counter[str] = Counter()
@@ -192,7 +229,12 @@ class Extraction:
                 busy[unit.modality] += 1
         for unit in preferred(left, self._loaded, busy):
             lease = self._leases.take(
-                unit.name, language=unit.language, modality=unit.modality, rows=unit.rows, done=0
+                unit.name,
+                language=unit.language,
+                modality=unit.modality,
+                rows=unit.rows,
+                done=0,
+                run=self.run,
             )
             if lease is not None:
                 return unit, lease
@@ -203,12 +245,38 @@ class Extraction:
         try:
             if self._store.has(unit):  # made by another between our look and our lease
                 self._events.advance("extract", unit.rows)
-            elif lease.lost >= LOST:
-                self._fail(unit, _lost(lease))
+            elif (lost := self._lost_on(unit, lease)) >= _LOST:
+                self._fail(unit, _lost(lost))
             else:
+                lease.told["lost"] = lost
                 self._attempt(unit, lease)
+                self._see_that_all_is_well(unit)
         finally:
             self._leases.give(lease)
+
+    def _lost_on(self, unit: Unit, lease: Lease) -> int:
+        """Workers of this call of ``run`` that were lost on a unit since it last got on.
+
+        Those of earlier calls may have been ended by their user.
+        """
+        before = lease.before
+        if before.get("run") != self.run:
+            return 0
+        kept = self._maker.kept(unit)
+        begun, lost = before.get("begun"), before.get("lost")
+        if isinstance(begun, int) and kept > begun:
+            return 1
+        return (lost if isinstance(lost, int) else 0) + 1
+
+    def _see_that_all_is_well(self, unit: Unit) -> None:
+        """Leave the work to others where every unit fails alike, as on a machine that is ill."""
+        if self._store.has(unit):
+            self._last = []
+        if not self._patient and len(self._last) >= _ALIKE and len(set(self._last)) == 1:
+            raise IsoglossError(
+                f"{len(self._last)} units in a row failed alike, so this worker leaves the rest to "
+                f"others: {self._last[-1]}"
+            )
 
     def _attempt(self, unit: Unit, lease: Lease) -> None:
         try:
@@ -220,7 +288,7 @@ class Extraction:
             alone = sum(u.modality == unit.modality for u in self._units) == 1
             if isinstance(error, IsoglossError) and (same or alone):
                 raise
-            self._refused[unit] = {**record, "run": self.run}
+            self._refused[unit] = record
             self._events.advance("extract", unit.rows)
             return
         try:
@@ -237,7 +305,14 @@ class Extraction:
             self._fail(unit, error_record(error, traceback.format_exc()))
 
     def _fail(self, unit: Unit, record: Mapping[str, Any]) -> None:
-        self._store.fail(unit, {**record, "run": self.run})
+        self._failed.add(unit)
+        self._last.append(str(record["message"]))
+        if self._store.has(unit):  # another was luckier
+            return
+        before = self._store.failure(unit) or {}
+        by = before.get("by") if before.get("run") == self.run else None
+        by = [*(by if isinstance(by, list) else []), self._me]
+        self._store.fail(unit, {**record, "run": self.run, "by": by, "host": gethostname()})
 
     def _tower(self, unit: Unit) -> Tower:
         if self._adapter is None:
@@ -257,7 +332,7 @@ class Extraction:
             events.advance("extract", count, what)
 
         def begun(done: int) -> None:
-            lease.told["done"] = done
+            lease.told |= {"done": done, "begun": done}
             begin(events, part, unit.rows, "input", done)
             found(events, "extract", done)
 
@@ -267,10 +342,10 @@ class Extraction:
             events.finish(part)
 
 
-def _lost(lease: Lease) -> dict[str, Any]:
+def _lost(count: int) -> dict[str, Any]:
     return {
         "type": "WorkerLost",
-        "message": f"{lease.lost} workers were lost while they made it. Too little memory is the "
+        "message": f"{count} workers were lost while they made it. Too little memory is the "
         "usual cause: give more, or set a lower batch_frames",
         "traceback": "",
         "time": now(),

@@ -73,7 +73,7 @@ class Helpers:
         self._starting = False
         self._deaths = 0
         self._changed = threading.Condition()
-        self._folder = tempfile.TemporaryDirectory(prefix="isogloss-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def more(self) -> None:
         """Start one more, in the background; does nothing while one is starting or all run."""
@@ -104,15 +104,14 @@ class Helpers:
             return otherwise
         if parcel is None:
             return otherwise
-        path = Path(self._folder.name) / hashlib.sha256(parcel).hexdigest()
-        if not path.exists():
-            path.write_bytes(parcel)
+        name = hashlib.sha256(parcel).hexdigest()
 
         def make(
             modality: Modality, utterance: Utterance, beside: Clip | None, spoken: Language
         ) -> Prepared:
+            path = self._written(name, parcel) if self._running else None
             found = None
-            if self._running:
+            if path is not None:
                 task = (str(path), modality, replace(utterance, columns={}), beside, spoken)
                 found = self._asked(task)
             return otherwise(modality, utterance, beside, spoken) if found is None else found
@@ -126,9 +125,24 @@ class Helpers:
             helpers, self._idle = self._idle, []
             self._running -= len(helpers)
             self._changed.notify_all()
+            folder, self._folder = self._folder, None
         for helper in helpers:
             helper.close()
-        self._folder.cleanup()
+        if folder is not None:
+            folder.cleanup()
+
+    def _written(self, name: str, parcel: bytes) -> Path | None:
+        """The file that has what makes features, written when it is first wanted."""
+        with self._changed:
+            try:
+                if self._folder is None:
+                    self._folder = tempfile.TemporaryDirectory(prefix="isogloss-")
+                path = Path(self._folder.name) / name
+                if not path.exists():
+                    path.write_bytes(parcel)
+            except OSError:  # no room there
+                return None
+            return path
 
     def _start(self) -> None:
         helper = None

@@ -1,14 +1,19 @@
 """Read inputs just far enough to say which they are, and leave out those that cannot be used."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from isogloss.companions import companions, own_clips
 from isogloss.corpora.base import Clip, Dropped, Modality, Selection, Utterance
 from isogloss.errors import ItemError
 from isogloss.study import Study
 from isogloss.takes import arranged, explained
+
+if TYPE_CHECKING:
+    from isogloss.planning import Plan
+    from isogloss.store import Unit
 
 MIN_SENTENCES = 3
 
@@ -73,6 +78,37 @@ def identify(
         tuple(dropped),
         chosen,
     )
+
+
+def changes(plan: "Plan", unit: "Unit", unread: Collection[int]) -> str:
+    """Say what has changed in the recordings of a unit since it was planned; empty if nothing.
+
+    A recording that was away for a while, or replaced, must not leave a gap or foreign rows in a
+    unit that is named by its content.
+
+    Args:
+        plan: The plan.
+        unit: The unit.
+        unread: Which of its utterances could not be read.
+    """
+    planned = plan.content.get((unit.language, unit.modality), [])
+    beside = plan.companions.get(unit.language, {}) if unit.modality == "text" else {}
+    for i, (utterance, content) in enumerate(zip(plan.utterances(unit), planned, strict=False)):
+        clip = utterance.clip if unit.modality == "speech" else beside.get(utterance.sentence)
+        if clip is None:
+            continue
+        found = _clip(clip)
+        if isinstance(found, ItemError):
+            return f"{found}, though it was there when the work was planned"
+        if (found if unit.modality == "speech" else f"{utterance.text or ''}\0{found}") != content:
+            return f"{clip.name} has changed while it was worked on"
+        if i in unread:
+            try:
+                clip.read()
+            except ItemError:
+                continue
+            return f"{clip.name} could not be read for a while"
+    return ""
 
 
 def _usable(ids: list[str], contents: list[str | ItemError]) -> tuple[list[int], dict[int, str]]:

@@ -25,6 +25,8 @@ class Prepared:
     """What was done to it."""
     seconds: float | None = None
     """Duration of the decoded recording; None for text."""
+    unread: bool = False
+    """Whether its recording could not be read, which may be otherwise the next time."""
 
 
 Maker = Callable[[Any, Language], Features]
@@ -45,6 +47,9 @@ def prepare(
     """
     try:
         item, note = _read(utterance, modality, beside)
+    except ItemError as error:
+        return Prepared(None, str(error), unread=True)
+    try:
         seconds = len(item) / SAMPLING_RATE if modality == "speech" else None
         features = make(item, spoken)
     except ItemError as error:

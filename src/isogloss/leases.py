@@ -8,7 +8,7 @@ same work all the same (a worker that was asleep, a file system that is slow to 
 the same content, so nothing is damaged and only time is lost.
 
 No clocks are compared. A holder counts upwards in its lease; whoever waits takes it for lost when
-the count has not moved for a minute on the waiter's own steady clock, or at once when the holder
+the count has not moved for two minutes on the waiter's own steady clock, or at once when the holder
 was a process of this very machine that is gone.
 """
 
@@ -29,10 +29,9 @@ from isogloss.errors import OutputError
 
 BEAT = 5.0
 """Seconds between two signs of life."""
-DEAD = 60.0
-"""Seconds without one after which a holder is taken for lost."""
-LOST = 3
-"""Workers that may be lost on a piece of work before it is not tried again."""
+DEAD = 120.0
+"""Seconds without one after which a holder is taken for lost. Network file systems may show a
+change a minute late."""
 
 
 @cache
@@ -76,8 +75,8 @@ class Lease:
     """A piece of work that is ours for now."""
 
     name: str
-    lost: int
-    """Workers that were lost on it before."""
+    before: dict[str, Any] = field(default_factory=dict)
+    """What the lease said that was taken over from a lost worker; empty if there was none."""
     told: dict[str, Any] = field(default_factory=dict)
     """What others may want to know: rows done, of how many, …"""
 
@@ -125,16 +124,14 @@ class Leases:
         Raises:
             OutputError: The folder cannot be written.
         """
-        lost = 0
+        before: dict[str, Any] = {}
         path = self._path(name)
-        if path.exists():
-            if not self.dead(name):
+        if self._text(path) is not None:
+            judged = self._judged(name)
+            if judged is None or not self._bury(name, judged):
                 return None
-            content = self._bury(name)
-            if content is None:
-                return None
-            lost = int(content.get("lost", 0)) + 1
-        lease = Lease(name, lost, dict(told))
+            before = _parsed(judged)
+        lease = Lease(name, before, dict(told))
         if not self._create(path, self._content(lease)):
             return None
         with self._lock:
@@ -166,21 +163,24 @@ class Leases:
     def dead(self, name: str) -> bool:
         """Whether nobody lives who holds this; True also where there is no lease.
 
-        A holder elsewhere is known to be lost only after it was watched for a minute.
+        A holder elsewhere is known to be lost only after it was watched for two minutes.
         """
-        try:
-            text = self._path(name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        return self._text(self._path(name)) is None or self._judged(name) is not None
+
+    def _judged(self, name: str) -> str | None:
+        """The content of a lease whose holder is lost; None if it may live."""
+        text = self._text(self._path(name))
+        if text is None:
             self._seen.pop(name, None)
-            return not self._path(name).exists()
+            return None
         if gone(_parsed(text)):
-            return True
+            return text
         now = self._clock()
         before, since, _ = self._seen.get(name, (None, now, False))
         if before != text:
             self._seen[name] = (text, now, before is not None)
-            return False
-        return now - since >= self._dead
+            return None
+        return text if now - since >= self._dead else None
 
     def beating(self, name: str) -> bool:
         """Whether the holder has given a sign of life while we watched."""
@@ -188,48 +188,61 @@ class Leases:
 
     def state(self, name: str) -> dict[str, Any] | None:
         """What a lease says of its holder; None if there is none."""
-        path = self._path(name)
-        return self._read(path) if path.exists() else None
+        text = self._text(self._path(name))
+        return None if text is None else _parsed(text)
+
+    def names(self) -> list[str]:
+        """Names of all leases, whether their holders live or not."""
+        return sorted(p.stem for p in self._files() if not p.name.startswith("."))
 
     def alive(self) -> list[str]:
         """Names of all leases whose holder is not known to be lost."""
-        return [p.stem for p in sorted(self.folder.glob("[!.]*.json")) if not self.dead(p.stem)]
+        return [name for name in self.names() if not self.dead(name)]
 
     def close(self) -> None:
-        """Give back what is held, and take the folder away if it is empty."""
+        """Give back what is held. The folder stays: others may be about to write to it."""
         for lease in list(self._held.values()):
             self.give(lease)
         self._ended.set()
-        for path in self.folder.glob(".*"):
-            self._sweep(path)
-        with suppress(OSError):
-            self.folder.rmdir()
+        for path in self._files():
+            # What a killed worker leaves between two steps is named after its holder.
+            holder = path.name.split(".")[1] if path.name.startswith(".") else ""
+            if holder == self._me["holder"]:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
-    def _sweep(self, path: Path) -> None:
-        # What a worker leaves that was killed between two steps is named after its holder.
-        if self._me["holder"] in path.name or path.name.startswith(".dead"):
-            path.unlink(missing_ok=True)
+    def _files(self) -> list[Path]:
+        try:
+            return [p for p in self.folder.iterdir() if p.suffix == ".json" or p.name[0] == "."]
+        except OSError:
+            return []
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
     def _content(self, lease: Lease) -> str:
         self._count += 1
-        return json.dumps(
-            {**self._me, "lost": lease.lost, "beat": self._count, **lease.told}, ensure_ascii=False
-        )
+        return json.dumps({**self._me, "beat": self._count, **lease.told}, ensure_ascii=False)
+
+    def _text(self, path: Path) -> str | None:
+        """What a lease says; None if there is none, and nothing if it cannot be read."""
+        try:
+            return path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return ""
 
     def _read(self, path: Path) -> dict[str, Any]:
-        try:
-            return _parsed(path.read_text(encoding="utf-8", errors="replace"))
-        except OSError:
-            return {}
+        return _parsed(self._text(path) or "")
 
     def _create(self, path: Path, text: str) -> bool:
         """Make a lease with its content in one step; False if there is one."""
         ready = self.folder / f".{self._me['holder']}.{threading.get_ident()}"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            # Not with its parents: the folder of a run that has gone, with a disk say, must not
+            # come to stand in another place.
+            self.folder.mkdir(exist_ok=True)
             ready.write_text(text, encoding="utf-8")
             try:
                 os.link(ready, path)
@@ -250,23 +263,25 @@ class Leases:
                 ready.unlink(missing_ok=True)
         return True
 
-    def _bury(self, name: str) -> dict[str, Any] | None:
-        """Carry a dead lease away; None if another was quicker."""
-        path, grave = self._path(name), self.folder / f".dead.{uuid4().hex}"
-        judged = self._read(path).get("holder")
+    def _bury(self, name: str, judged: str) -> bool:
+        """Carry away the lease that was judged dead; False if another was quicker."""
+        path, grave = self._path(name), self.folder / f".{self._me['holder']}.{uuid4().hex}.dead"
+        if self._text(path) != judged:
+            return False
         try:
             path.rename(grave)
         except OSError:
-            return None
-        content = self._read(grave)
-        taken = content.get("holder") != judged
-        if taken:  # between the look and the rename another had buried it and taken the work
-            with suppress(OSError):
-                os.link(grave, path)
+            return False
+        mine = self._text(grave) == judged
         with suppress(OSError):
-            grave.unlink()
+            if mine:
+                grave.unlink()
+            elif not path.exists():
+                # Between the look and the rename another had buried it and taken the work: its
+                # lease goes back to where it was.
+                grave.rename(path)
         self._seen.pop(name, None)
-        return None if taken else content
+        return mine
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat):

@@ -2,14 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from isogloss.budgets import Budget, budget_for
 from isogloss.confounds import covariates
 from isogloss.encode import encode
 from isogloss.errors import IsoglossError, ModelError
+from isogloss.identifying import changes
 from isogloss.interrupts import Stop
 from isogloss.languages import language
 from isogloss.models.base import Tower
@@ -36,6 +40,10 @@ class Maker:
         self._store, self._device, self._jobs, self._stop = store, device, jobs, stop
         self._pieces = Pieces(store.folder)
         self._budget: tuple[Tower, Budget] | None = None
+
+    def kept(self, unit: Unit) -> int:
+        """Inputs of a unit that earlier workers have done."""
+        return _inputs(self._pieces.kept(unit))
 
     def make(
         self,
@@ -67,7 +75,13 @@ class Maker:
             return clock - since
 
         kept = self._pieces.kept(unit)
-        begun(sum(len(fields["rows"]) + len(fields["failed"]) for _, fields in kept))
+        begun(_inputs(kept))
+        own = [sum(fields["spent"] for _, fields in kept)]
+
+        def keep(arrays: Mapping[str, NDArray[np.float32]], fields: Mapping[str, Any]) -> None:
+            own.append(spent())
+            self._pieces.keep(unit, arrays, {**fields, "spent": own[-1]})
+
         encoded = encode(
             tower,
             plan.utterances(unit),
@@ -77,15 +91,18 @@ class Maker:
             companions=plan.companions.get(unit.language) if unit.modality == "text" else None,
             advance=advance,
             done=kept,
-            keep=lambda arrays, fields: self._pieces.keep(
-                unit, arrays, {**fields, "spent": spent()}
-            ),
+            keep=keep,
             stop=self._stop,
         )
         if not encoded.rows:
             reason = next(iter(encoded.failed.values()), "it has no sentences")
             raise IsoglossError(f"no sentence could be used; the first: {reason}")
-        seconds = sum(fields["spent"] for _, fields in self._pieces.kept(unit)) + spent()
+        changed = changes(plan, unit, encoded.unread)
+        if changed:
+            # Whatever was kept may have been made of something else.
+            self._pieces.discard(unit)
+            raise IsoglossError(f"{changed}. Run again to make it of what is there then")
+        seconds = sum(own) + spent()
         how = {
             "device": self._device,
             "threads": _threads(),
@@ -105,6 +122,10 @@ class Maker:
                 tower, budget_for(asked, tower, model=model, device=self._device)
             )  # fmt: skip
         return self._budget[1]
+
+
+def _inputs(kept: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> int:
+    return sum(len(fields["rows"]) + len(fields["failed"]) for _, fields in kept)
 
 
 def _threads() -> int | None:

@@ -85,10 +85,8 @@ class Pieces:
         for path in self.files(unit.name):
             try:
                 content = path.read_bytes()
-            except FileNotFoundError:  # another worker has just committed the unit
+            except OSError:  # committed by another just now, or not to be read for a moment
                 continue
-            except OSError:
-                content = b""
             piece = _parse(path.name, content)
             if piece is None:
                 atomic.remove(path)

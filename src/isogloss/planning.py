@@ -38,6 +38,8 @@ class Plan:
     """Digests or revisions of the checkpoint's files."""
     companions: dict[str, dict[str, Clip]] = field(default_factory=dict)
     """Language -> sentence -> the recording that goes with its text, for models that ask for it."""
+    content: dict[tuple[str, Modality], list[str]] = field(default_factory=dict)
+    """Digest of each utterance of a language and modality, as planned."""
 
     def pending(self, store: Store) -> tuple[Unit, ...]:
         """Units that are not committed yet."""
@@ -106,6 +108,7 @@ class Draft:
             tuple(self.unit(*key, i) for key, i in inputs.items() if i.utterances),
             self.checkpoint,
             {code: i.companions for (code, _), i in inputs.items() if i.companions},
+            {key: [content for _, content in i.content] for key, i in inputs.items()},
         )
 
 

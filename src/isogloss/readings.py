@@ -13,8 +13,9 @@ from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Comparison, Material, Reading, ViewKey
 from isogloss.compare import compare
 from isogloss.corpora.base import Modality
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, StoreError
 from isogloss.events import Events
+from isogloss.interrupts import Stop
 from isogloss.models import MODELS
 from isogloss.models.base import ModelSource
 from isogloss.parts import Parts
@@ -36,6 +37,7 @@ class Reader:
         tables: Comparing analysis -> its scores.
         means: Comparing analysis -> means over languages.
         events: Receives progress, and a warning for each reading that cannot be made.
+        stop: Asked between comparisons.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Reader:
         tables: Mapping[str, pl.DataFrame],
         means: Mapping[str, pl.DataFrame],
         events: Events,
+        stop: Stop | None = None,
     ) -> None:
+        self._stop = stop
         self.run, self.store, self.events = run, store, events
         self.files: list[Path] = []
         """The files of the parts that were used."""
@@ -62,6 +66,8 @@ class Reader:
         """
         try:
             return reading.read(self._material(name))
+        except StoreError:  # damage, or a full disk: no reason to do without
+            raise
         except IsoglossError as error:
             self.events.warn(f"{name} is left out: {error}")
             return None
@@ -122,6 +128,7 @@ class Reader:
             units=self._units,
             options=options,
             events=self.events,
+            stop=self._stop,
         )
         self.files += files
         return frame

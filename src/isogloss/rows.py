@@ -33,6 +33,8 @@ class Encoded:
     """Duration of each decoded recording; empty for text."""
     failed: dict[int, str] = field(default_factory=dict)
     """Which utterances were left out, and why."""
+    unread: frozenset[int] = frozenset()
+    """Those of them whose recording could not be read."""
     notes: Counter[str] = field(default_factory=Counter)
     """What was done to the inputs of the rows, with how many it was done to."""
 
@@ -66,6 +68,7 @@ class Rows:
     def __init__(self, tower: Tower, keep: Keep | None) -> None:
         self.made: dict[int, _Row] = {}
         self.failed: dict[int, str] = {}
+        self.unread: set[int] = set()
         self._taps = [tap.name for tap in tower.taps]
         self._keep = keep
         self._fresh: list[int] = []
@@ -125,7 +128,8 @@ class Rows:
             {"utterance": i, "length": r.length, "seconds": r.seconds, "notes": r.notes}
             for i, r in ((i, self.made[i]) for i in self._fresh)
         ]
-        failed = sorted(self.failed.keys() - self._kept_failed)
+        # What could not be read is not kept: it is tried again by whoever goes on.
+        failed = sorted(self.failed.keys() - self._kept_failed - self.unread)
         fields = {"rows": rows, "failed": {str(i): self.failed[i] for i in failed}}
         self._keep(self._stacked(self._fresh), fields)
         self._kept_failed |= set(failed)
@@ -146,6 +150,7 @@ class Rows:
             lengths=[row.length for row in rows],
             seconds=[row.seconds for row in rows if row.seconds is not None],
             failed=explained(self.failed, ids),
+            unread=frozenset(self.unread),
             notes=Counter(note for row in rows for note in row.notes),
         )
 

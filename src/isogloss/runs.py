@@ -174,6 +174,19 @@ class Run:
                 atomic.remove(path)
         return True
 
+    def check_current(self) -> None:
+        """See that the folder is still this run's.
+
+        Raises:
+            StoreError: Another run with other settings has taken it over since.
+        """
+        if Run.read(self.folder)._work() != self._work():
+            raise StoreError(
+                f"another run with other settings has taken {self.folder} over while this one was "
+                "at work, so its results are not written. Its activations stay: run it again, or "
+                "give each study a folder of its own"
+            )
+
     def _work(self) -> tuple[Any, ...]:
         asked = ("analyses", "measures", "permutations", "confounds", "interval", "seed")
         units = {u.name for u in self.units}

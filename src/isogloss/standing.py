@@ -83,7 +83,8 @@ def progress(folder: str | Path) -> Progress:
             spent[unit.modality] += store.record(unit)["seconds"]
             made[unit.modality] += unit.rows
         found.append(status)
-    comparing = len(list(leases.folder.glob("compare-*.json")))
+    names = [name for name in leases.names() if name.startswith("compare-")]
+    comparing = sum(not gone(leases.state(name) or {}) for name in names)
     rates = {m: made[m] / spent[m] for m in made if spent[m] > 0}
     return Progress(tuple(found), tuple(grouped(described.left_out(store))), comparing, rates)
 
@@ -98,7 +99,8 @@ def _status(unit: Unit, store: Store, leases: Leases, clock: float) -> UnitStatu
         return UnitStatus(unit, "done", ", ".join(parts), unit.rows)
     held = leases.state(unit.name)
     if held is not None and not gone(held):
-        done = int(held.get("done") or 0)
+        done = held.get("done")
+        done = done if isinstance(done, int) else 0
         return UnitStatus(unit, "running", _life(held, unit, leases, clock), done)
     if failure := store.failure(unit):
         return UnitStatus(unit, "failed", f"{failure['type']}: {failure['message']}")

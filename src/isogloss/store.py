@@ -15,11 +15,13 @@ recording of the sentence, from 0), one entry per row; see :meth:`Store.index`.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +80,6 @@ class Store:
         Raises:
             StoreError: It holds another study; the settings that differ are named.
         """
-        path = self.root / "study.json"
         self.check_format(damaged=True)
         there = self.study()
         if there is None:
@@ -87,8 +88,9 @@ class Store:
                     f"{self.root} holds activations but no study.json that could be read, and they "
                     "were not made for this study; choose another output folder"
                 )
-            sealing.write(path, {"format": FORMAT, "identity": identity})
-        else:
+            self._found({"format": FORMAT, "identity": identity})
+            there = self.study() or identity
+        if there is not None:
             differing = difference(there, identity)
             if differing:
                 raise StoreError(
@@ -98,6 +100,23 @@ class Store:
         self._study = digest(identity)
         self._tidy()
 
+    def _found(self, value: dict[str, Any]) -> None:
+        """Write ``study.json``, unless another run that begins at the same time is quicker."""
+        path = self.root / "study.json"
+        if path.exists():  # damaged
+            atomic.remove(path)
+        ready = self.root / f".study.{uuid4().hex}{atomic.TEMPORARY}"
+        sealing.write(ready, value)
+        try:
+            os.link(ready, path)
+        except FileExistsError:
+            pass
+        except OSError:  # no hard links here
+            sealing.write(path, value)
+        finally:
+            with suppress(OSError):
+                ready.unlink()
+
     def _tidy(self) -> None:
         """Remove what a killed process of this machine has left, and pieces of finished units."""
         for path in atomic.left_over(self.root):
@@ -105,7 +124,8 @@ class Store:
                 path.unlink(missing_ok=True)
         for path in Pieces(self.folder).files():
             with suppress(OSError, StoreError):
-                if read_record(self.folder / f"{unit_of(path)}.json"):
+                record = read_record(self.folder / f"{unit_of(path)}.json")
+                if _size(self.folder / record["file"]) == record["bytes"]:
                     path.unlink(missing_ok=True)
 
     def study(self) -> dict[str, Any] | None:
@@ -154,17 +174,23 @@ class Store:
                 "choose another output folder, or use the version that wrote this one"
             )
 
-    def release(self, units: Iterable[Unit]) -> None:
-        """Give the folder back if none of the units is in it, as if it had never been claimed."""
-        pieces = Pieces(self.folder)
-        if any(self.has(u) or self.failure(u) or pieces.files(u.name) for u in units):
-            return
+    def release(self) -> None:
+        """Give the folder back if nothing was made in it, as if it had never been claimed.
+
+        Nothing is touched while another run is at work in it.
+        """
+        leases = self.root / "leases"
+        with suppress(FileNotFoundError):
+            if any(self.folder.iterdir()):
+                return
+        with suppress(FileNotFoundError):
+            if any(path.suffix == ".json" for path in leases.iterdir()):
+                return
         for name in ("study.json", "run.json", "sentences.parquet", "digests.json"):
             atomic.remove(self.root / name)
-        with suppress(OSError):  # something else is in it
-            if self.folder.is_dir():
-                self.folder.rmdir()
-            self.root.rmdir()
+        for folder in (self.folder, leases, self.root):
+            with suppress(OSError):  # it is not there, or something else is in it
+                folder.rmdir()
 
     def has(self, unit: Unit) -> bool:
         """Whether a unit is committed: its record is valid and its data file has the right size."""
@@ -262,7 +288,8 @@ class Store:
         if self._study is None:
             there = self.study()
             self._study = digest(there) if there is not None else ""
-        elif self._study and not self.root.is_dir():
+        # Not whether the folder is there: others may have made a new one.
+        elif self._study and not (self.root / "study.json").is_file():
             raise OutputError(
                 f"{self.root} has gone while it was written to. What was finished is where it "
                 "went; the same command goes on from there once it is back"
@@ -280,7 +307,12 @@ class Store:
         self._records[unit.name] = full
 
     def fail(self, unit: Unit, record: dict[str, Any]) -> None:
-        """Note why a unit could not be made."""
+        """Note why a unit could not be made.
+
+        Raises:
+            OutputError: It cannot be written, or the folder is gone.
+        """
+        self._owner()
         sealing.write(self.folder / f"{unit.name}{FAILED}", record)
 
     def failure(self, unit: Unit) -> dict[str, Any] | None:

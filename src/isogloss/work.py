@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, choices
 from isogloss.events import Events
 from isogloss.executors.base import Job, stop_note
 from isogloss.interrupts import Stop, stoppable
@@ -59,8 +59,9 @@ def _asked(job: Job, stop: Stop) -> None:
     """Stop when somebody leaves a note that asks for it, as :meth:`Crew.leave_note` does."""
     note = stop_note(job)
     while not stop():
-        if note.exists():
-            stop.ask()
+        with suppress(OSError):
+            if note.exists():
+                stop.ask()
         time.sleep(_LOOK)
 
 
@@ -83,7 +84,7 @@ def _extract(job: Job, events: Events, stop: Stop) -> None:
     if not pending:
         return
     _limit_threads()
-    drafted = draft(study)
+    drafted = draft(study, events)
 
     @lru_cache(maxsize=1)
     def plan_of(unit: Unit) -> Plan:
@@ -109,7 +110,10 @@ def _compare(job: Job, events: Events, stop: Stop) -> None:
 def _finish(job: Job, events: Events, stop: Stop) -> None:
     from isogloss import api
 
-    api.finish(job.folder, events)
+    failed = api.finish(job.folder, events).failed
+    if failed:
+        named = choices((f"{u.language} {u.modality}" for u, _ in failed), 6)
+        raise IsoglossError(f"the report was written without units that are not there: {named}")
 
 
 _STAGES = {"extract": _extract, "compare": _compare, "finish": _finish}

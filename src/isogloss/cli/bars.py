@@ -168,7 +168,7 @@ class Bars:
         sizes = [max(len(row.numbers[i]) for row in rows) for i in range(4)]
         room = self._width - 2 - sum(sizes) - len(sizes) - (bar + 1 if bar else 0)
         longest = max(cell_len(row.name) for row in rows)
-        wide = max(min(max(longest, 14), _NAME, room), 6)
+        wide = max(min(max(longest, 22 if bar else 14), _NAME, room), 6)
         lines = []
         for row in rows:
             line = Text.assemble(row.sign, " ")

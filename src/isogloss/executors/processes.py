@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -65,7 +66,7 @@ class _Processes(Crew):
             own: dict[str, str] = {}
             if devices:
                 own["CUDA_VISIBLE_DEVICES"] = devices[i % len(devices)]
-            with log.open("ab") as out:
+            with _said(f"cannot start a worker that writes to {log}"), log.open("ab") as out:
                 # In a session of its own: Ctrl-C in a terminal is for whoever watches, who passes
                 # it on. Its standard input closes when we are gone, however that comes about.
                 worker = subprocess.Popen(  # noqa: S603
@@ -114,6 +115,14 @@ class _Processes(Crew):
     def where(self) -> str:
         """The folder of the logs."""
         return str(self._folder)
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise IsoglossError(f"{what}: {error.strerror or error}") from None
 
 
 def gpus() -> list[str]:

@@ -20,8 +20,8 @@ from isogloss.guarded import size as in_words
 
 LARGEST = 2**23
 """Bytes of the largest pickle that is read; that of a checkpoint has a few hundred thousand."""
-MOST_REPEATED = 1024
-"""How often the numbers of a storage may stand in one tensor."""
+MOST_REPEATED = 2**28
+"""Numbers of the largest tensor that repeats those of a smaller storage: 1 GiB in float32."""
 _NUMBERS = 4
 """Place of their count in what a file says of a storage."""
 _LEGACY = 5
@@ -61,7 +61,7 @@ def _tensor(storage: Any, offset: Any, size: Any, *rest: Any) -> Shape:
     if not isinstance(size, tuple | list) or not all(type(n) is int for n in size):
         raise pickle.UnpicklingError("the size of a tensor is no list of numbers")
     # A step of 0 from one row to the next makes a tensor of any size out of one number.
-    if isinstance(storage, int) and math.prod(size) > MOST_REPEATED * max(storage, 1):
+    if isinstance(storage, int) and math.prod(size) > max(storage, MOST_REPEATED):
         raise pickle.UnpicklingError(f"a tensor of {list(size)} is made of {storage} numbers")
     return Shape(size)
 
