@@ -66,7 +66,7 @@ def test_run_on_a_manifest_and_look_at_it(manifest, capsys):
     assert "report.html" in shown.out
     assert "cross_modal: only 6 sentences are compared" in " ".join(shown.err.split())
     assert call(["status", str(folder)]) == 0
-    assert "4 of 4 units done, 0 failed" in capsys.readouterr().out
+    assert "4 units: 4 done, 0 running, 0 failed" in capsys.readouterr().out
     assert call(["status", str(folder), "--json"]) == 0
     assert {r["state"] for r in json.loads(capsys.readouterr().out)} == {"done"}
     assert call(["verify", str(folder)]) == 0
@@ -185,7 +185,7 @@ def test_a_language_with_too_little_speech_keeps_its_text(manifest, capsys):
     report = (manifest.parent / "out" / "report.html").read_text(encoding="utf-8")
     assert "Deu: 5 of 6 sentences have no speech" in report
     assert call(["status", str(manifest.parent / "out")]) == 0
-    assert "3 of 3 units done" in capsys.readouterr().out
+    assert "3 units: 3 done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("inside", ["m.jsonl", "m.jsonl/x"])
@@ -208,7 +208,7 @@ def test_a_failed_unit_is_named_and_exits_1(manifest, capsys, monkeypatch):
     assert run(manifest) == 1
     assert "failed: deu speech: RuntimeError: the disk is on fire" in capsys.readouterr().out
     assert call(["status", str(manifest.parent / "out")]) == 1
-    assert "3 of 4 units done, 1 failed" in capsys.readouterr().out
+    assert "4 units: 3 done, 0 running, 1 failed" in capsys.readouterr().out
     monkeypatch.undo()
     assert run(manifest) == 0
     assert "resuming: 3 of 4 units" in capsys.readouterr().err

@@ -307,7 +307,7 @@ def test_finishing_names_what_is_missing(tmp_path, done):
     victim.unlink()
     outcome = isogloss.finish(folder)
     [(u, why)] = outcome.failed
-    assert (u.language, u.modality, why) == ("deu", "text", "not made yet")
+    assert (u.language, u.modality, why) == ("deu", "text", "not made")
 
 
 def test_workers_that_can_do_nothing_are_said_once(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from isogloss.errors import OutputError
 from isogloss.leases import place
@@ -79,7 +80,7 @@ def _refused(what: str, path: Path, error: OSError) -> OutputError:
 
 def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     # Who writes it is in the name, so that nobody takes the file of a live process for a stray one.
-    prefix = f".{path.name}.{_here()}-{os.getpid()}."
+    prefix = _prefix(path)
     handle, name = tempfile.mkstemp(prefix=prefix, suffix=TEMPORARY, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -101,6 +102,15 @@ def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     _flush_folder(path.parent)
 
 
+def temporary(path: Path) -> Path:
+    """A name for a file that will be moved or linked to a path, and that tells whose it is."""
+    return path.parent / f"{_prefix(path)}{uuid4().hex}{TEMPORARY}"
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{_here()}-{os.getpid()}."
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON-able value, indented; see :func:`write_bytes`."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -109,7 +119,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def left_over(folder: Path) -> list[Path]:
     """Temporary files below a folder that a killed process of this machine has left."""
-    return [path for path in sorted(folder.rglob(f".*{TEMPORARY}")) if _alive(path) is False]
+    try:
+        found = sorted(folder.rglob(f".*{TEMPORARY}"))
+    except OSError:  # a folder has gone while it was looked at
+        return []
+    return [path for path in found if _alive(path) is False]
 
 
 def written_by_a_live_process(path: Path) -> bool:

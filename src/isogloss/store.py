@@ -21,7 +21,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +104,7 @@ class Store:
         path = self.root / "study.json"
         if path.exists():  # damaged
             atomic.remove(path)
-        ready = self.root / f".study.{uuid4().hex}{atomic.TEMPORARY}"
+        ready = atomic.temporary(path)
         sealing.write(ready, value)
         try:
             os.link(ready, path)
