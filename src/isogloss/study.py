@@ -129,13 +129,14 @@ class Study(Settings):
         role="runtime",
         ge=0,
         help="Largest batch, in time steps with padding (tokens of text, frames of speech); "
-        "0: 4000 on a CPU, 16000 elsewhere.",
+        "0: 1000 on a CPU, measured on CUDA, 16000 elsewhere.",
     )
     jobs: int = setting(
         0,
         role="runtime",
         ge=0,
-        help="Threads that prepare inputs and compare views; 0: one a core.",
+        help="Processes or threads that prepare inputs, and threads that compare views; 0: one a "
+        "core, less one for inputs.",
     )
     executor: Annotated[SerializeAsAny[Executor], _section(EXECUTORS)] = setting(
         "here",

@@ -47,6 +47,7 @@ def main(job: dict[str, Any], *, attached: bool = False) -> None:
 
     told = Job(**job)
     os.chdir(told.working)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads would spin
     if told.threads:
         os.environ.setdefault(_THREADS, str(told.threads))  # what the user says wins
     with display() as events, stoppable(events) as stop:
