@@ -96,7 +96,7 @@ def fill(folder, languages, taps, *, counts=None, recordings=1, width=WIDTH, see
     from isogloss.models.base import TapPair
     from isogloss.runs import Run
     from isogloss.settings import digest
-    from isogloss.store import Unit
+    from isogloss.storage.store import Unit
     from isogloss.study import Study
 
     rng = np.random.default_rng(seed)
@@ -189,7 +189,7 @@ def languages(count=30):
 
 def case(store, folder, analyses, settings, *, taps=None, jobs=2):
     """Make a run of another study from the activations of one, and analyse it in a process."""
-    from isogloss import sealing
+    from isogloss.storage import sealing
 
     folder.mkdir(parents=True)
     (folder / "activations").symlink_to(store / "activations")

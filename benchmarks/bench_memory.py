@@ -63,7 +63,7 @@ def _main(step, folder, languages, taps, modalities, gib):
         library.fill(Path(folder), languages, taps, kinds)
         return {}
     from isogloss.settings import digest
-    from isogloss.store import Store, Unit
+    from isogloss.storage.store import Store, Unit
 
     ids = tuple(f"s{i:03d}" for i in range(library.SENTENCES))
     names = tuple(f"t{i:02d}" for i in range(taps))

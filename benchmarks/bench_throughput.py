@@ -165,7 +165,7 @@ def _main(step, folder, kind, modality, way):
         from bench_extraction import _resident
 
         if way != "isogloss":
-            from isogloss.heap import freed_blocks_kept
+            from isogloss.extraction.heap import freed_blocks_kept
 
             freed_blocks_kept().__enter__()
         before = _resident(reset=True)
@@ -203,9 +203,9 @@ def _tower(folder, kind):
 
 def _isogloss(tower, folder, kind, modality):
     from isogloss.audio import FileClip
-    from isogloss.budgets import budget_for
     from isogloss.corpora.base import Utterance
-    from isogloss.encode import encode
+    from isogloss.extraction.budgets import budget_for
+    from isogloss.extraction.encode import encode
     from isogloss.languages import language
 
     tap = {"seamless": "12", "llm": "6"}[kind]
@@ -234,7 +234,7 @@ def _bare(tower, folder, kind, modality):
     import soundfile
     import torch
 
-    from isogloss.budgets import ON_CPU
+    from isogloss.extraction.budgets import ON_CPU
     from isogloss.languages import language
 
     module = _stock(tower)

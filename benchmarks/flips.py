@@ -27,9 +27,9 @@ def build(work):
     import numpy as np
 
     from isogloss import api
-    from isogloss.pieces import Pieces
     from isogloss.sensitivity import sensitivity
-    from isogloss.store import Store, Unit
+    from isogloss.storage.pieces import Pieces
+    from isogloss.storage.store import Store, Unit
 
     corpus(work / "corpus", ("eng", "deu"), 6)
     folder = work / "out"
@@ -58,7 +58,7 @@ def kind(name):
 
 def flips(folder, count, seed, tell=print):
     """Flip bits; returns {kind: (flips, found)}, and files that were named although whole."""
-    from isogloss.verifying import verify
+    from isogloss.storage.verifying import verify
 
     chance = random.Random(seed)
     skipped = ("figures/", "leases/", "report.html")

@@ -23,7 +23,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["isogloss", "yaml", "csv", "json", "pickle", "zipfile"]):
-    from isogloss import plain_yaml, sealing, specs
+    from isogloss import plain_yaml, specs
     from isogloss.audio import FileClip
     from isogloss.corpora import CORPORA
     from isogloss.corpora._fleurs_rows import read_tsv
@@ -31,7 +31,8 @@ with atheris.instrument_imports(include=["isogloss", "yaml", "csv", "json", "pic
     from isogloss.models._files import read_json
     from isogloss.models._headers import read_header, shapes_in
     from isogloss.similarity.measures import MEASURES
-    from isogloss.store import read_record
+    from isogloss.storage import sealing
+    from isogloss.storage.store import read_record
 
 FOLDER = Path(tempfile.mkdtemp(prefix="isogloss-fuzz-"))
 

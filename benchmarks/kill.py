@@ -36,7 +36,7 @@ VOLATILE = {"started", "seconds", "environment"}
 """Fields of a record that say when, how fast and where, and no more."""
 EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
 SLOW = (
-    "torch", "soundfile", "scipy.signal", "isogloss.api", "isogloss.extract",
+    "torch", "soundfile", "scipy.signal", "isogloss.api", "isogloss.extraction.extract",
     "transformers.models.seamless_m4t_v2.modeling_seamless_m4t_v2",
     "transformers.models.seamless_m4t.tokenization_seamless_m4t",
     "transformers.models.seamless_m4t.feature_extraction_seamless_m4t",
@@ -102,7 +102,8 @@ def child(folder, table, report, draw, die_at=None):
     sys.addaudithook(watch)
     code = 1
     try:
-        from isogloss import api, encode
+        from isogloss import api
+        from isogloss.extraction import encode
 
         encode.KEEP_EVERY = 0.0
         if not draw:
@@ -160,8 +161,8 @@ def content(folder):
 def examine(folder, units, right):
     """Damaged units that count as committed, and what `verify` finds damaged."""
     from isogloss.errors import IsoglossError
-    from isogloss.store import Store
-    from isogloss.verifying import verify
+    from isogloss.storage.store import Store
+    from isogloss.storage.verifying import verify
 
     store, wrong, committed = Store(folder), [], 0
     for unit in units:
@@ -183,7 +184,7 @@ def examine(folder, units, right):
 
 def left_over(folder):
     """Files that nothing needs any more."""
-    from isogloss.verifying import verify
+    from isogloss.storage.verifying import verify
 
     return [p.file for p in verify(folder) if not p.damaged]
 

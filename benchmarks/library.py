@@ -11,7 +11,7 @@ from isogloss.events import Silent
 from isogloss.scoring import Options
 from isogloss.settings import digest
 from isogloss.similarity import Svcca
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
 
 SENTENCES, COMMON, WIDTH = 350, 194, 1024
 MODALITIES = ("text", "speech")

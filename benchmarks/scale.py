@@ -4,7 +4,8 @@
     python benchmarks/scale.py --run OUT [OUT …]   # from the times that runs of yours took
 
 Events, not formulas: workers pull units by the rule that real workers have
-(`isogloss.extract.preferred`), load what they need, are lost, reach their limit and come back.
+(`isogloss.extraction.extract.preferred`), load what they need, are lost, reach their limit and come
+back.
 Where the times come from is said in `scale_costs.py`.
 """
 
@@ -19,10 +20,10 @@ import numpy as np
 import scale_costs
 from scale_costs import ASSUMED, MODELS
 
-from isogloss.extract import preferred
+from isogloss.extraction.extract import preferred
 from isogloss.languages import languages
 from isogloss.leases import BEAT, DEAD
-from isogloss.store import Unit
+from isogloss.storage.store import Unit
 
 PIECE = 300.0
 """Seconds between two pieces of a unit that is under way."""

@@ -184,9 +184,9 @@ def measured():
     import torch
     from safetensors.numpy import save
 
-    from isogloss import atomic
     from isogloss.models._fbank import fbank
     from isogloss.models._weights import model_class
+    from isogloss.storage import atomic
 
     torch.set_num_threads(1)
     clip = np.random.default_rng(0).standard_normal(12 * 16_000).astype(np.float32) * 0.1

@@ -8,7 +8,7 @@ from isogloss.corpora.base import Dropped
 from isogloss.models.base import TapPair
 from isogloss.runs import Run
 from isogloss.settings import digest
-from isogloss.store import Unit
+from isogloss.storage.store import Unit
 from isogloss.study import Study
 
 TAPS = {

@@ -7,7 +7,7 @@ import numpy as np
 from builders import write_run
 from isogloss.models.base import TapPair
 from isogloss.settings import digest
-from isogloss.store import Unit
+from isogloss.storage.store import Unit
 from isogloss.study import Study
 
 LAYERS = 6

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from builders import PAIRS, SHARED, TAPS, make_run
-from isogloss import sealing, specs
+from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses._curves import subsets
 from isogloss.analyses._gap_table import by_language
@@ -20,6 +20,7 @@ from isogloss.figures import plan
 from isogloss.results import MEANS, SCHEMA
 from isogloss.similarity import svcca
 from isogloss.similarity.inference import benjamini_hochberg
+from isogloss.storage import sealing
 from plugins import DISTANCE, measures
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from isogloss.budgets import (
+from isogloss.extraction.budgets import (
     ELSEWHERE,
     LEAST,
     MOST,

@@ -9,7 +9,7 @@ from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.api import analyse
 from isogloss.similarity import svcca
-from isogloss.store import Store
+from isogloss.storage.store import Store
 
 SENTENCES = {"deu": 40, "eng": 36, "fin": 40, "swh": 38}
 

@@ -4,13 +4,13 @@ import polars as pl
 import pytest
 
 from builders import make_run
-from isogloss import sealing
 from isogloss.api import analyse, load_results, write_report
 from isogloss.control import keep, kept
 from isogloss.control.figure import CONTROL, OWN, charts, findings
 from isogloss.errors import IsoglossError
 from isogloss.report.content import content
 from isogloss.runs import Run
+from isogloss.storage import sealing
 
 
 def described(folder, companion, **model):

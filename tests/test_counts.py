@@ -4,12 +4,13 @@ import polars as pl
 import pytest
 
 from builders import make_run
-from isogloss import sealing, specs
+from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.counts import PUBLISHED
 from isogloss.api import analyse
 from isogloss.languages import languages, resolve
 from isogloss.runs import Run
+from isogloss.storage import sealing
 
 PAPER = tuple(resolve(["paper-sonar"]))
 

@@ -7,13 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from isogloss import sealing
 from isogloss.charts import Axis, Chart, Line, Panel
 from isogloss.events import Silent
 from isogloss.figures import save, style
 from isogloss.figures.drawn import INDEX, Drawn
 from isogloss.figures.files import picture
 from isogloss.report import Report, Section, Table, publish
+from isogloss.storage import sealing
 
 
 def chart(name, y=(0.1, 0.4, 0.3), **more):

@@ -6,7 +6,7 @@ import pytest
 
 from isogloss.estimate import estimate
 from isogloss.events import Silent
-from isogloss.extract import extract
+from isogloss.extraction.extract import extract
 from isogloss.models.base import (
     Adapter,
     Features,

@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from isogloss.budgets import LEAST, Budget
 from isogloss.corpora.base import Recording, Utterance
-from isogloss.encode import encode
 from isogloss.errors import ItemError
+from isogloss.extraction.budgets import LEAST, Budget
+from isogloss.extraction.encode import encode
 from isogloss.interrupts import Interrupted
 from isogloss.languages import language
 from isogloss.models.base import Features, Tap, Tower
@@ -262,7 +262,7 @@ def test_a_stopped_unit_goes_on_at_the_same_border(batches, lost):
 
 
 def test_rows_are_kept_now_and_then(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("isogloss.encode"), "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(importlib.import_module("isogloss.extraction.encode"), "KEEP_EVERY", 0.0)
     tower, kept = Counter(), Kept()
     found = encode(tower, rows(*MIXED), ENG, budget=60, keep=kept)
     lengths = [[row["length"] for row in fields["rows"]] for _, fields in kept]

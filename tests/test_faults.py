@@ -15,15 +15,16 @@ import polars as pl
 import pytest
 
 from builders import make_run
-from isogloss import api, atomic, listed, results, sealing
+from isogloss import api, results
 from isogloss.cli import call
 from isogloss.errors import IsoglossError, OutputError, StoreError
 from isogloss.leases import Leases
-from isogloss.parts import Parts
-from isogloss.pieces import Pieces
 from isogloss.runs import Run
-from isogloss.store import Store, Unit
-from isogloss.verifying import repair, verify
+from isogloss.storage import atomic, listed, sealing
+from isogloss.storage.parts import Parts
+from isogloss.storage.pieces import Pieces
+from isogloss.storage.store import Store, Unit
+from isogloss.storage.verifying import repair, verify
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FRAME = pl.DataFrame({"language_a": ["deu", "=1+1"], "score": [0.5, float("nan")]})

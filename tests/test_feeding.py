@@ -1,78 +1,23 @@
 """Features made in other processes: the same ones, whatever happens to those processes."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from isogloss import feeding
-from isogloss.corpora.base import Recording, Utterance
-from isogloss.encode import encode
-from isogloss.errors import ItemError
-from isogloss.feeding import Helpers
-from isogloss.heap import freed_blocks_kept
+from hearing import Ears, Tone
+from isogloss.corpora.base import Utterance
+from isogloss.extraction import feeding
+from isogloss.extraction.encode import encode
+from isogloss.extraction.feeding import Helpers
+from isogloss.extraction.heap import freed_blocks_kept
 from isogloss.languages import language
-from isogloss.models.base import Features, Tap, Tower
 
 ENG = language("eng")
-
-
-@dataclass(frozen=True)
-class Tone:
-    """A recording that may be missing, or do harm to the process that reads it."""
-
-    samples: int
-    harm: str = ""
-    main: int = 0
-    """Process that is spared."""
-
-    @property
-    def name(self):
-        return f"{self.samples}.wav"
-
-    def seconds(self):
-        return self.samples / 16_000
-
-    def read(self):
-        if self.harm == "missing":
-            raise ItemError("it is missing")
-        if self.harm == "broken":
-            raise ZeroDivisionError("the reader is broken")
-        if self.harm and os.getpid() != self.main:
-            os.kill(os.getpid(), getattr(signal, self.harm))
-        return Recording(np.arange(self.samples, dtype=np.float32), "read")
-
-
-class Ears(Tower):
-    """Says which process made its features."""
-
-    modality = "speech"
-    taps = (Tap("1", 2, 0.0),)
-
-    def __init__(self, portable=True):
-        self.portable = portable
-        self.weights = lambda: None  # cannot be pickled
-
-    def features(self, item, spoken):
-        sys.stdout.write("extractors may print")
-        return Features({"x": item * 2, "process": os.getpid()}, len(item))
-
-    def encode(self, batch):
-        means = np.array([f.values["x"].mean() for f in batch], np.float32)
-        return {"1": np.stack([means, means], 1)}
-
-    def apart(self):
-        if not self.portable:
-            return None
-        light = Ears()
-        del light.weights
-        return light
 
 
 def spoken(*clips):
@@ -187,7 +132,7 @@ def test_a_unit_comes_out_the_same_with_helpers_and_without(capfd):
 def test_helpers_leave_when_their_process_is_killed():
     code = (
         "import os, time\n"
-        "from isogloss.feeding import Helpers\n"
+        "from isogloss.extraction.feeding import Helpers\n"
         "pool = Helpers(1)\n"
         "pool.more()\n"
         "while not pool._running: time.sleep(0.01)\n"

@@ -20,18 +20,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing import ODD, VALUES, changed, damaged, fuzzed, survives
-from isogloss import api, listed, results, sealing
+from isogloss import api, results
 from isogloss.audio import FileClip
 from isogloss.corpora.base import Dropped
 from isogloss.models import MODELS
 from isogloss.models._files import read_json, weight_files
 from isogloss.models._headers import read_header, shapes_in
 from isogloss.models.base import TapPair
-from isogloss.pieces import Pieces
 from isogloss.runs import Run
-from isogloss.store import Store, Unit
+from isogloss.storage import listed, sealing
+from isogloss.storage.pieces import Pieces
+from isogloss.storage.store import Store, Unit
+from isogloss.storage.verifying import verify
 from isogloss.study import Study
-from isogloss.verifying import verify
 
 UNITS = tuple(
     Unit(code, modality, f"{i}" * 64, ("in", "1"), ("a", "b", "c"))

@@ -11,7 +11,7 @@ import yaml
 
 import isogloss
 from fleurs_tree import make_tree
-from isogloss import experiment, sealing
+from isogloss import experiment
 from isogloss.analyses.cross_lingual import CrossLingual
 from isogloss.analyses.cross_modal import CrossModal
 from isogloss.api import analyse, load_results
@@ -19,7 +19,8 @@ from isogloss.cli import call
 from isogloss.errors import StudyError
 from isogloss.languages import language, resolve
 from isogloss.runs import Run
-from isogloss.store import Store
+from isogloss.storage import sealing
+from isogloss.storage.store import Store
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from isogloss.pieces import Pieces
-from isogloss.store import Unit
+from isogloss.storage.pieces import Pieces
+from isogloss.storage.store import Unit
 
 UNIT = Unit("deu", "speech", "ab" * 32, ("in", "1"), ("1", "2", "3"))
 

@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 
 from builders import make_run
-from isogloss import sealing
 from isogloss.analyses._gap_table import KINDS
 from isogloss.api import analyse, write_report
 from isogloss.charts import Line, check
@@ -17,6 +16,7 @@ from isogloss.sensitivity.figure import chart
 from isogloss.sensitivity.table import SCHEMA
 from isogloss.similarity import svcca
 from isogloss.similarity.measures import MEASURES
+from isogloss.storage import sealing
 from plugins import measures
 
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_run
-from isogloss import atomic, sealing
 from isogloss.errors import OutputError, StoreError
 from isogloss.runs import Run
-from isogloss.store import Store, Unit
-from isogloss.verifying import verify
+from isogloss.storage import atomic, sealing
+from isogloss.storage.store import Store, Unit
+from isogloss.storage.verifying import verify
 
 IDENTITY = {"corpus": {"source": "udhr"}, "model": {"family": "seamless"}, "seed": 0}
 

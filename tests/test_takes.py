@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from isogloss.errors import StoreError
 from isogloss.estimate import estimate
 from isogloss.events import Silent
-from isogloss.extract import extract
+from isogloss.extraction.extract import extract
 from isogloss.models.base import (
     Adapter,
     Features,
@@ -25,10 +25,10 @@ from isogloss.models.base import (
 from isogloss.planning import plan
 from isogloss.runs import Run
 from isogloss.settings import setting
-from isogloss.store import Store
+from isogloss.storage.store import Store
+from isogloss.storage.verifying import verify
 from isogloss.study import Study
 from isogloss.takes import RowIndex, arranged, numbers
-from isogloss.verifying import verify
 
 soundfile = pytest.importorskip("soundfile")
 

@@ -9,11 +9,12 @@ import pytest
 from scipy import stats
 
 from builders import make_run
-from isogloss import api, sealing
+from isogloss import api
 from isogloss.cli import call
 from isogloss.errors import IsoglossError, StudyError
 from isogloss.results import MEANS, SCHEMA
 from isogloss.runs import Run
+from isogloss.storage import sealing
 from isogloss.together import together as with_report
 from isogloss.together.findings import of_gaps, of_kind
 from isogloss.together.ground import ground

@@ -20,12 +20,12 @@ from isogloss.corpora.udhr import Udhr
 from isogloss.demo import demo_study
 from isogloss.errors import IsoglossError, StoreError
 from isogloss.events import Silent
-from isogloss.extract import Extraction, extract, failures, preferred
+from isogloss.extraction.extract import Extraction, extract, failures, preferred
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.leases import Leases
 from isogloss.planning import draft, plan, plan_unit
 from isogloss.runs import Run
-from isogloss.store import Unit
+from isogloss.storage.store import Unit
 from isogloss.work import main
 
 ARGUMENTS = {"languages": "eng,deu", "sentences": 6}
@@ -182,7 +182,7 @@ def test_asked_to_stop_it_keeps_what_it_has_and_goes_on_to_the_same_bits(tmp_pat
 
 
 def replace_store(planned, folder):
-    from isogloss.store import Store
+    from isogloss.storage.store import Store
 
     store = Store(folder)
     store.claim({**planned.study.identity(), "checkpoint": planned.checkpoint})
@@ -244,7 +244,7 @@ def test_two_runs_that_fail_on_one_unit_both_say_so(tmp_path):
     key = next(k for k in planned.content if k[1] == "speech")
     changed = {**planned.content, key: ["0" * 64] * len(planned.content[key])}
     bad = replace(planned, content=changed)
-    from isogloss.store import Store
+    from isogloss.storage.store import Store
 
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: extract(bad, Store(store.root), Silent()), range(2)))

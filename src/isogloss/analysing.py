@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from isogloss import atomic, specs
+from isogloss import specs
 from isogloss.analyses.base import Comparison, Reading
 from isogloss.chunks import Chunks
 from isogloss.compare import compare, prune
@@ -19,6 +19,7 @@ from isogloss.results import read, write
 from isogloss.runs import Run
 from isogloss.sharing import Options
 from isogloss.similarity.measures import MEASURES
+from isogloss.storage import atomic
 
 FINDINGS = "findings"
 """Name of the table of claims and verdicts, beside those of the analyses."""

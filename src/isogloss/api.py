@@ -15,16 +15,16 @@ from isogloss.coordinate import Detached, compare_views, make_units
 from isogloss.corpora.base import grouped
 from isogloss.errors import IsoglossError, MissingExtraError, choices
 from isogloss.events import Events, Silent
-from isogloss.extract import failures
+from isogloss.extraction.extract import failures
 from isogloss.interrupts import Interrupted, Stop, stoppable
 from isogloss.planning import plan
 from isogloss.runs import Run
 from isogloss.standing import Progress, UnitStatus, progress
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
+from isogloss.storage.verifying import Problem
+from isogloss.storage.verifying import repair as repair_folder
+from isogloss.storage.verifying import verify as verify_folder
 from isogloss.study import Study
-from isogloss.verifying import Problem
-from isogloss.verifying import repair as repair_folder
-from isogloss.verifying import verify as verify_folder
 
 __all__ = [
     "Outcome",
@@ -243,7 +243,7 @@ def verify(folder: str | Path, *, repair: bool = False) -> Iterator[Problem]:
     Args:
         folder: Output folder of a run.
         repair: Remove what is damaged or left over, so that the next run makes it again; see
-            :func:`isogloss.verifying.repair`.
+            :func:`isogloss.storage.verifying.repair`.
 
     Raises:
         IsoglossError: The folder holds no run.

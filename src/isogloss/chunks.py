@@ -18,13 +18,13 @@ from isogloss.corpora.base import Modality
 from isogloss.events import Events, task
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.leases import Leases
-from isogloss.parts import Parts
 from isogloss.scoring import Scorer
 from isogloss.settings import digest
 from isogloss.sharing import Options, sentences
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
-from isogloss.store import Store, Unit
+from isogloss.storage.parts import Parts
+from isogloss.storage.store import Store, Unit
 
 FORMAT = 6
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import polars as pl
 
-from isogloss import atomic
 from isogloss.analyses.base import Comparison
 from isogloss.chunks import Chunks, Units
 from isogloss.events import Events
 from isogloss.families import Family
 from isogloss.interrupts import Stop
 from isogloss.leases import Leases
-from isogloss.parts import Parts
 from isogloss.results import MEANS, SCHEMA
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
-from isogloss.store import Store
+from isogloss.storage import atomic
+from isogloss.storage.parts import Parts
+from isogloss.storage.store import Store
 
 
 def compare(

@@ -15,13 +15,13 @@ from isogloss.analysing import Asked
 from isogloss.errors import IsoglossError
 from isogloss.events import PART, Events, begin, memory, task
 from isogloss.executors.base import Crew, Executor, Job, Stage
-from isogloss.extract import bring_up_to_date, extract, failures
+from isogloss.extraction.extract import bring_up_to_date, extract, failures
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.leases import Leases
-from isogloss.pieces import Pieces
 from isogloss.planning import Plan
 from isogloss.runs import Run
-from isogloss.store import Store, Unit
+from isogloss.storage.pieces import Pieces
+from isogloss.storage.store import Store, Unit
 
 _LOOK = 1.0
 """Seconds between two looks at the folder."""

@@ -9,7 +9,7 @@ import numpy as np
 from isogloss.errors import ItemError
 from isogloss.models.base import WEIGHTS_PER_LAYER, Tap
 from isogloss.planning import Plan
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
 
 _FEATURE_SECONDS = 0.004
 """Time to decode and featurise one second of audio, on one core."""

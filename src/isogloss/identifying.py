@@ -13,7 +13,7 @@ from isogloss.takes import arranged, explained
 
 if TYPE_CHECKING:
     from isogloss.planning import Plan
-    from isogloss.store import Unit
+    from isogloss.storage.store import Unit
 
 MIN_SENTENCES = 3
 

@@ -18,7 +18,7 @@ from isogloss.models.base import Layout, Tap, TapPair, chosen_taps
 from isogloss.selection import select
 from isogloss.settings import digest
 from isogloss.spoken import spoken
-from isogloss.store import FORMAT, Store, Unit
+from isogloss.storage.store import FORMAT, Store, Unit
 from isogloss.study import Study
 
 

@@ -18,12 +18,12 @@ from isogloss.events import Events
 from isogloss.interrupts import Stop
 from isogloss.models import MODELS
 from isogloss.models.base import ModelSource
-from isogloss.parts import Parts
 from isogloss.runs import Run
 from isogloss.settings import digest
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
-from isogloss.store import Store
+from isogloss.storage.parts import Parts
+from isogloss.storage.store import Store
 
 FORMAT = 1
 

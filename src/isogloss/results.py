@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isogloss import listed, sealing
 from isogloss.analyses.base import Comparison
 from isogloss.errors import IsoglossError
 from isogloss.similarity.base import FULL, Score
+from isogloss.storage import listed, sealing
 
 SCHEMA: dict[str, pl.DataType] = {
     "analysis": pl.String(),
@@ -244,7 +244,7 @@ def read(folder: Path, name: str) -> pl.DataFrame:
 
 
 def parsed(path: Path) -> pl.DataFrame:
-    """Read a Parquet file that :mod:`isogloss.listed` wrote.
+    """Read a Parquet file that :mod:`isogloss.storage.listed` wrote.
 
     Raises:
         StoreError: It is damaged.

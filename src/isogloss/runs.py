@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from isogloss import atomic, listed, sealing, specs
+from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Analysis, Contents
 from isogloss.corpora.base import Corpus, Dropped, Modality
@@ -31,7 +31,8 @@ from isogloss.models.base import TapPair
 from isogloss.planning import Plan
 from isogloss.provenance import environment, now
 from isogloss.results import parquet, parsed
-from isogloss.store import Store, Unit
+from isogloss.storage import atomic, listed, sealing
+from isogloss.storage.store import Store, Unit
 from isogloss.study import Study
 
 T = TypeVar("T")

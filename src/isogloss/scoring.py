@@ -22,7 +22,7 @@ from isogloss.similarity.over_utterances import utterances
 from isogloss.similarity.paired import MIN_SENTENCES
 from isogloss.similarity.partial import Nuisance
 from isogloss.similarity.shuffles import Shuffles
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
 
 PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
 """Columns of a chunk: those of the results, and every score of the null."""

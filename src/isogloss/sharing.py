@@ -17,7 +17,7 @@ from isogloss.corpora.base import Modality
 from isogloss.similarity.base import Rows
 from isogloss.similarity.partial import Nuisance, nuisance
 from isogloss.similarity.shuffles import InducedShuffles, Shuffles
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
 from isogloss.takes import RowIndex
 
 ORDERS = 2**26

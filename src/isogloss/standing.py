@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from isogloss.corpora.base import DroppedGroup, Modality, grouped
 from isogloss.leases import DEAD, Leases, gone
-from isogloss.pieces import Pieces
 from isogloss.runs import Run
-from isogloss.store import Store, Unit
+from isogloss.storage.pieces import Pieces
+from isogloss.storage.store import Store, Unit
 
 State = Literal["done", "running", "failed", "pending"]
 

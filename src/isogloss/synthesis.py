@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss import atomic
 from isogloss.audio import FileClip, import_soundfile, resample
 from isogloss.corpora.base import SAMPLING_RATE, Recording
 from isogloss.errors import IsoglossError, ItemError, MissingExtraError
+from isogloss.storage import atomic
 
 # Values of the engine's public C interface.
 _SYNCHRONOUS, _DO_NOT_EXIT, _UTF8, _FROM_CHARACTER = 2, 0x8000, 1, 1

@@ -23,7 +23,7 @@ from isogloss.interrupts import Stop, stoppable
 from isogloss.leases import Leases
 from isogloss.planning import Plan, draft, plan_unit
 from isogloss.runs import Run
-from isogloss.store import Unit
+from isogloss.storage.store import Unit
 from isogloss.study import Study
 
 FAILED = 1
@@ -76,7 +76,7 @@ def _left_alone(job: Job, stop: Stop) -> None:
 
 
 def _extract(job: Job, events: Events, stop: Stop) -> None:
-    from isogloss.extract import Extraction
+    from isogloss.extraction.extract import Extraction
 
     run = Run.read(Path(job.folder))
     store = run.store()

@@ -8,11 +8,11 @@ import pytest
 
 from isogloss.errors import ItemError, ModelError
 from isogloss.events import Silent
-from isogloss.extract import extract
+from isogloss.extraction.extract import extract
 from isogloss.languages import language
 from isogloss.models.base import Features
 from isogloss.planning import plan
-from isogloss.store import Store
+from isogloss.storage.store import Store
 from isogloss.study import Study
 
 torch = pytest.importorskip("torch")

@@ -980,9 +980,9 @@ def test_model_runs_through_a_study(folders, adapters, sounds, tmp_path, gap, ge
     """Each text is stored as its tower gives it after the recording that the study wants."""
     soundfile = pytest.importorskip("soundfile")
     from isogloss.events import Silent
-    from isogloss.extract import extract
+    from isogloss.extraction.extract import extract
     from isogloss.planning import plan
-    from isogloss.store import Store
+    from isogloss.storage.store import Store
     from isogloss.study import Study
 
     rows = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import isogloss
-from isogloss.store import Store
+from isogloss.storage.store import Store
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -459,9 +459,9 @@ def test_a_study(given, corpus, folder, whole, mel, tmp_path, gap):
 
     import isogloss
     from isogloss.events import Silent
-    from isogloss.extract import extract
+    from isogloss.extraction.extract import extract
     from isogloss.planning import plan
-    from isogloss.store import Store
+    from isogloss.storage.store import Store
 
     root, rows = corpus
     study = isogloss.Study(

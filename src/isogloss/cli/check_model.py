@@ -61,7 +61,7 @@ def check_model(
     fails.
     """
     from isogloss.cli.display import display
-    from isogloss.making import pick_device
+    from isogloss.extraction.making import pick_device
     from isogloss.modelcheck import as_dict, as_text, check, recognise
     from isogloss.settings import split_names
 

@@ -15,7 +15,7 @@ from isogloss.errors import IsoglossError, choices
 from isogloss.estimate import estimate
 from isogloss.findings import summary
 from isogloss.planning import plan as make_plan
-from isogloss.store import Store
+from isogloss.storage.store import Store
 from isogloss.study import Study
 from isogloss.template import template
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import listed, sealing
 from isogloss.errors import IsoglossError, choices
 from isogloss.models import MODELS
 from isogloss.results import parquet, parsed, read
 from isogloss.runs import Run
 from isogloss.settings import role_of
+from isogloss.storage import listed, sealing
 
 __all__ = ["Control", "keep", "kept"]
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from isogloss import atomic
 from isogloss.audio import FileClip
 from isogloss.corpora.base import SAMPLING_RATE, Recording
 from isogloss.errors import ItemError, OutputError
+from isogloss.storage import atomic
 
 FORMAT = 1
 """A change of what is measured gets a new number, and so new indexes."""

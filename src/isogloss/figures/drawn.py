@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from isogloss import atomic, sealing
 from isogloss.charts import Chart
 from isogloss.errors import MissingExtraError, StoreError
 from isogloss.figures import style
 from isogloss.figures.draw import draw
 from isogloss.figures.files import picture, save
+from isogloss.storage import atomic, sealing
 
 INDEX = "drawn.json"
 _FORMAT = 1

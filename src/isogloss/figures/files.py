@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isogloss import atomic
 from isogloss.charts import Chart
 from isogloss.errors import IsoglossError, choices
 from isogloss.figures import plan
 from isogloss.figures.draw import draw, house_style
+from isogloss.storage import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from isogloss.corpora.base import MODALITIES
 from isogloss.errors import MissingExtraError, StudyError, choices
 from isogloss.events import Events, Silent
+from isogloss.extraction.making import pick_device
 from isogloss.languages import resolve
-from isogloss.making import pick_device
 from isogloss.modelcheck import batching, cost, declared, precision, reading, repeating, sides
 from isogloss.modelcheck.bench import TOLERANCE, Bench
 from isogloss.modelcheck.material import gather, samples

@@ -20,7 +20,7 @@ from isogloss.sensitivity import findings as moved
 from isogloss.sensitivity import outdated, read_table
 from isogloss.sensitivity.figure import chart
 from isogloss.similarity.measures import MEASURES
-from isogloss.store import Store
+from isogloss.storage.store import Store
 from isogloss.study import as_yaml
 
 _NUMBER = re.compile(r"\b\d+\b")

@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic, sealing
 from isogloss.analyses.base import Comparison, Contents
 from isogloss.analyses.gaps import of_run
 from isogloss.chunks import FORMAT
@@ -14,7 +13,8 @@ from isogloss.errors import StoreError
 from isogloss.results import parsed, write
 from isogloss.runs import Run
 from isogloss.settings import digest
-from isogloss.store import Store
+from isogloss.storage import atomic, sealing
+from isogloss.storage.store import Store
 
 FOLDER = NAME = "sensitivity"
 

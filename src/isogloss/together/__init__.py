@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import atomic, sealing, specs
+from isogloss import specs
 from isogloss.analyses import ANALYSES
 from isogloss.analyses.base import Analysis
 from isogloss.analyses.cross_lingual import CrossLingual
@@ -27,6 +27,7 @@ from isogloss.results import SCHEMA, write
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
+from isogloss.storage import atomic, sealing
 from isogloss.together.ground import Ground, ground
 from isogloss.together.models import Model, load
 from isogloss.together.result import Together, record

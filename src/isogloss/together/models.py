@@ -10,7 +10,7 @@ from isogloss.analyses.base import Contents
 from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.errors import IsoglossError
 from isogloss.runs import Run
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
 
 Units = Mapping[tuple[str, Modality], Unit]
 

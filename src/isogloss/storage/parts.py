@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from isogloss import atomic, sealing
+from isogloss.storage import atomic, sealing
 
 SUFFIX = ".part"
 _KIND = "part 1"

@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isogloss import atomic
 from isogloss.errors import StoreError
+from isogloss.storage import atomic
 
 _LINE = re.compile(rb'\A\{\n "seal": "([0-9a-f]{64})",\n')
 _BROKEN = "its content has changed since it was written"
 
 
 def write(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON-able object with a seal; see :func:`isogloss.atomic.write_bytes`.
+    """Write a JSON-able object with a seal; see :func:`isogloss.storage.atomic.write_bytes`.
 
     Args:
         path: Where to.

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss import atomic, sealing
 from isogloss.corpora.base import Modality
 from isogloss.errors import OutputError, StoreError
-from isogloss.pieces import Pieces, unit_of
-from isogloss.records import FAILED, offsets, read_record, safetensors
-from isogloss.records import FORMAT as FORMAT
 from isogloss.settings import difference, digest
+from isogloss.storage import atomic, sealing
+from isogloss.storage.pieces import Pieces, unit_of
+from isogloss.storage.records import FAILED, offsets, read_record, safetensors
+from isogloss.storage.records import FORMAT as FORMAT
 from isogloss.takes import RowIndex
 
 

@@ -12,8 +12,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from isogloss import atomic, sealing
 from isogloss.errors import StoreError
+from isogloss.storage import atomic, sealing
 
 NAME = "digests.json"
 

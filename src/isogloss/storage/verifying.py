@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from isogloss import atomic, listed, sealing
 from isogloss.errors import IsoglossError, StoreError, choices
 from isogloss.leases import Leases
-from isogloss.parts import Parts
-from isogloss.pieces import Pieces, unit_of
-from isogloss.records import FAILED, FORMAT, read_record
 from isogloss.runs import Run
 from isogloss.settings import digest
-from isogloss.store import Store
+from isogloss.storage import atomic, listed, sealing
+from isogloss.storage.parts import Parts
+from isogloss.storage.pieces import Pieces, unit_of
+from isogloss.storage.records import FAILED, FORMAT, read_record
+from isogloss.storage.store import Store
 from isogloss.study import Study
 
 _TABLES = ("*.parquet", "*.csv")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss import sealing
 from isogloss.errors import StoreError
+from isogloss.storage import sealing
 
 FORMAT = 3
 """Version of all that is in an output folder."""

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss.budgets import Budget, out_of_memory
 from isogloss.corpora.base import Clip, Utterance
-from isogloss.feeding import helpers, here
-from isogloss.heap import freed_blocks_kept
-from isogloss.inputs import Prepared, ahead_of, by_length
+from isogloss.extraction.budgets import Budget, out_of_memory
+from isogloss.extraction.feeding import helpers, here
+from isogloss.extraction.heap import freed_blocks_kept
+from isogloss.extraction.inputs import Prepared, ahead_of, by_length
+from isogloss.extraction.rows import Arrays, Batch, Encoded, Keep, Rows
 from isogloss.interrupts import Interrupted
 from isogloss.languages import Language
 from isogloss.models.base import Features, Tower
-from isogloss.rows import Arrays, Batch, Encoded, Keep, Rows
 
 KEEP_EVERY = 300.0
 """Seconds after which rows of a unit that is under way are kept."""

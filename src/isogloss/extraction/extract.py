@@ -13,15 +13,15 @@ from threadpoolctl import threadpool_limits
 from isogloss.corpora.base import Modality
 from isogloss.errors import IsoglossError, OutputError
 from isogloss.events import PART, Events, begin, found, task
+from isogloss.extraction.making import Maker, pick_device, refresh
 from isogloss.interrupts import Interrupted, Stop
 from isogloss.languages import language
 from isogloss.leases import Lease, Leases
-from isogloss.making import Maker, pick_device, refresh
 from isogloss.memory import resident
 from isogloss.models.base import Adapter, Tower
 from isogloss.planning import Plan
 from isogloss.provenance import error_record, now
-from isogloss.store import Store, Unit
+from isogloss.storage.store import Store, Unit
 from isogloss.study import Study
 
 _POLL = 0.5

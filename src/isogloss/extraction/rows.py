@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss.inputs import Prepared
+from isogloss.extraction.inputs import Prepared
 from isogloss.models.base import Tower
 from isogloss.takes import arranged, explained
 

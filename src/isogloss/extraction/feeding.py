@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.corpora.base import Clip, Modality, Utterance
-from isogloss.inputs import Prepared, prepare
+from isogloss.extraction.inputs import Prepared, prepare
 from isogloss.languages import Language
 from isogloss.models.base import Tower
 
@@ -35,7 +35,8 @@ MOST = 16
 _DEATHS = 6
 """A process that has lost so many helpers reads its inputs itself."""
 _START = (
-    "import json,sys;sys.path[:]=json.loads(sys.argv[1]);import isogloss.feeding as f;f.serve()"
+    "import json,sys;sys.path[:]=json.loads(sys.argv[1]);"
+    "import isogloss.extraction.feeding as feeding;feeding.serve()"
 )
 _CRASHES = {-getattr(signal, f"SIG{name}", 0) for name in ("SEGV", "BUS", "ABRT", "ILL", "FPE")}
 _BROKEN = (OSError, EOFError, ValueError, pickle.PickleError)
@@ -43,7 +44,7 @@ _BROKEN = (OSError, EOFError, ValueError, pickle.PickleError)
 _SIZE = struct.Struct("<Q")
 
 Prepare = Callable[[Modality, Utterance, Clip | None, Language], Prepared]
-"""What :func:`isogloss.inputs.prepare` does, for one encoder."""
+"""What :func:`isogloss.extraction.inputs.prepare` does, for one encoder."""
 
 
 def here(tower: Tower) -> Prepare:

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss.budgets import Budget, budget_for
 from isogloss.confounds import covariates
-from isogloss.encode import encode
 from isogloss.errors import IsoglossError, ModelError
+from isogloss.extraction.budgets import Budget, budget_for
+from isogloss.extraction.encode import encode
+from isogloss.extraction.rows import Encoded
 from isogloss.identifying import changes
 from isogloss.interrupts import Stop
 from isogloss.languages import language
 from isogloss.models.base import Tower
-from isogloss.pieces import Pieces
 from isogloss.planning import Plan
 from isogloss.provenance import environment, now
-from isogloss.rows import Encoded
 from isogloss.settings import digest
-from isogloss.store import Store, Unit
+from isogloss.storage.pieces import Pieces
+from isogloss.storage.store import Store, Unit
 from isogloss.takes import numbers
 
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from isogloss import atomic, sealing
+from isogloss.storage import atomic, sealing
 
 if TYPE_CHECKING:
-    from isogloss.store import Unit
+    from isogloss.storage.store import Unit
 
 SUFFIX = ".piece"
 _KIND = "piece 1"

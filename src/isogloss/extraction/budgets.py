@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from isogloss.atomic import write_json
 from isogloss.corpora.base import Modality
 from isogloss.errors import OutputError
 from isogloss.models.base import Features, Tower
 from isogloss.settings import digest
+from isogloss.storage.atomic import write_json
 
 ON_CPU: dict[Modality, int] = {"text": 1000, "speech": 1000}
 """Time steps in a batch on a CPU, where more gains nothing, and costs padding and memory."""

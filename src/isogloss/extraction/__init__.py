@@ -1,0 +1,1 @@
+"""From inputs to committed units: which unit is next, its batches, its rows."""
