@@ -846,7 +846,7 @@ def test_undeclared_model_that_needs_a_declaration(tmp_path):
         ),
         ({"model_type": "gemma3n"}, "four versions of every position"),
         ({"model_type": "gemma4", "text_config": {}}, "no part that hears"),
-        ({"model_type": "voxtral", "audio_config": {"hidden_size": -1}}, "above 0, not -1"),
+        ({"model_type": "voxtral", "audio_config": {"hidden_size": -1}}, "above 0 as models have, not -1"),
     ],
 )
 def test_checkpoints_that_cannot_be_read(config, message, tmp_path):
@@ -901,7 +901,7 @@ def test_pickled_weights(folders, adapters, tmp_path, gap, german):
             return (open, (str(tmp_path / "code-ran"), "w"))
 
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Evil()}))
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match=r"is no file that torch\.save wrote"):
         SpeechLlm(checkpoint=str(folder)).load(device="cpu").tower("text")
     assert not (tmp_path / "code-ran").exists()
 

@@ -60,6 +60,8 @@ def extract(
     bring_up_to_date(plan, store)
     if not pending:
         return []
+    if store.study() is None:  # a folder that nobody claimed, which may not be there yet
+        store.root.mkdir(parents=True, exist_ok=True)
     leases = Leases(store.root / "leases")
     extraction = Extraction(
         pending, lambda _: plan, plan.study, store, leases, events, stop=stop, run=run
