@@ -68,9 +68,9 @@ def test_run_on_a_manifest_and_look_at_it(manifest, capsys):
     assert call(["status", str(folder)]) == 0
     assert "4 units: 4 done, 0 running, 0 failed" in capsys.readouterr().out
     assert call(["status", str(folder), "--json"]) == 0
-    assert {r["state"] for r in json.loads(capsys.readouterr().out)} == {"done"}
+    assert {r["state"] for r in json.loads(capsys.readouterr().out)["units"]} == {"done"}
     assert call(["verify", str(folder)]) == 0
-    assert "0 problems" in capsys.readouterr().out
+    assert "0 damaged, 0 left over" in capsys.readouterr().out
     (folder / "report.html").unlink()
     assert call(["report", str(folder)]) == 0
     assert (folder / "report.html").exists()
