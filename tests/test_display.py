@@ -187,7 +187,7 @@ class TestLines:
         steady.now += 10
         lines.look()
         assert re.search(
-            r", memory [\d.]+ MB, 1 worker 3.0 GB; deu speech 20 of 200", log.getvalue()
+            r", memory [\d.]+ [MG]B, 1 worker 3.0 GB; deu speech 20 of 200", log.getvalue()
         )
         memory(lines, "node7 4711", 0)
         steady.now += 10
@@ -394,7 +394,7 @@ def test_a_terminal_shows_one_bar_and_a_line_for_each_part():
     assert any(re.search(r"extract +━.* 280/400 +70 %", f) for f in shown)
     whole = "\n".join(shown)
     assert re.search(r"u07 speech +20/30 +66 % +[\d.]+ inputs/s +\d+ s left", whole)
-    assert re.search(r"and 3 more; memory [\d.]+ MB", whole)
+    assert re.search(r"and 3 more; memory [\d.]+ [MG]B", whole)
     assert not re.search(r"^ +u0[89] speech", whole, re.MULTILINE)
     assert "u10 [speech]" in whole
     assert r"warning: left out: a\x1b[2Jb :cat: [bold]" in whole

@@ -241,7 +241,7 @@ def test_what_a_live_worker_writes_is_left_alone(tmp_path):
 def test_temporary_files_of_the_dead_are_found_and_of_the_living_not(tmp_path):
     made = make_run(tmp_path / "out", languages=("deu", "eng"), sentences=4)
     code = (
-        "import os, sys; from pathlib import Path; from isogloss import atomic\n"
+        "import os, sys; from pathlib import Path; from isogloss.storage import atomic\n"
         "os.replace = None\n"
         "def slow():\n"
         "    yield b'half'\n"
