@@ -57,7 +57,7 @@ def test_a_unit_without_a_record_does_not_exist(store):
     again = Store(store.root)
     assert not again.has(unit())
     (left,) = [p for p in verify(again.root) if p.file != "run.json"]
-    assert left.what == "belongs to no record, left by a run that was killed"
+    assert left.what == "belongs to no record"
     assert not left.damaged
 
 

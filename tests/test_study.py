@@ -121,7 +121,7 @@ def test_roles_of_the_study_are_classified():
     roles = {field: role_of(Study, field) for field in Study.model_fields}
     assert {f for f, r in roles.items() if r == "identity"} == {"corpus", "model", "seed"}
     assert {f for f, r in roles.items() if r == "runtime"} == {
-        "output", "title", "device", "batch_frames", "jobs", "memory",
+        "output", "title", "device", "batch_frames", "jobs", "memory", "executor",
     }  # fmt: skip
 
 

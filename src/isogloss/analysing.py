@@ -161,9 +161,15 @@ def analyse(
             f"removed the tables of {choices(sorted(earlier))}, which the study no longer asks for"
         )
     if not tables:
+        missing = [f"{u.language} {u.modality}" for u in described.units if not store.has(u)]
+        lacking = (
+            f" These units are not there: {choices(missing)}. Running it again makes them."
+            if missing
+            else ""
+        )
         raise IsoglossError(
-            f"{described.folder}: there is nothing to compare. The analyses need two languages, or "
-            "text and speech of one; `isogloss status` shows what is there"
+            f"{described.folder}: there is nothing to compare.{lacking} The analyses need two "
+            "languages, or text and speech of one; `isogloss status` shows what is there"
         )
     return tables, skipped
 

@@ -20,6 +20,7 @@ from isogloss.interrupts import Interrupted, Stop
 from isogloss.leases import Leases
 from isogloss.planning import Plan
 from isogloss.runs import Run
+from isogloss.storage import atomic
 from isogloss.storage.pieces import Pieces
 from isogloss.storage.store import Store, Unit
 
@@ -152,8 +153,24 @@ def _carry_out(
         problems += _watch(crew, events, stop, look)
         if stop():
             raise Interrupted
+        if problems:
+            _see_that_it_can_be_written(Path(told.folder))
         in_vain = in_vain + 1 if (len(left()), sign()) == before else 0
     return problems
+
+
+def _see_that_it_can_be_written(folder: Path) -> None:
+    """Where workers fail since the disk is full, more of them would not help.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    probe = folder / "workers" / f".probe.{uuid4().hex}"
+    try:
+        atomic.write_bytes(probe, bytes(2**16))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _watch(crew: Crew, events: Events, stop: Stop, look: Callable[[], None]) -> list[str]:

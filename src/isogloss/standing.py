@@ -94,8 +94,8 @@ def _status(unit: Unit, store: Store, leases: Leases, clock: float) -> UnitStatu
         takes = store.record(unit)["takes"]
         lost = len(unit.sentences) - takes.count(0)
         less = unit.rows - len(takes) - lost
-        counts = [(lost, "sentences"), (less, "further recordings")]
-        parts = [f"{count} {what} left out" for count, what in counts if count]
+        counts = [(lost, "sentence"), (less, "further recording")]
+        parts = [f"{n} {what}{'s' * (n > 1)} left out" for n, what in counts if n]
         return UnitStatus(unit, "done", ", ".join(parts), unit.rows)
     held = leases.state(unit.name)
     if held is not None and not gone(held):

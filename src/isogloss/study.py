@@ -32,7 +32,12 @@ def _section(registry: Registry[S]) -> BeforeValidator:
         if isinstance(value, str):
             value = {key: value}
         if not isinstance(value, dict):
-            return value
+            if isinstance(value, registry.base):
+                return value
+            raise ValueError(
+                f"must be the name of one, or a section with `{key}` and its settings, "
+                f"got {value!r}. Valid: {', '.join(registry.names())}"
+            )
         check_keys(value, registry.base.section)
         if key not in value:
             section = registry.base.section

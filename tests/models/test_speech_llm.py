@@ -846,7 +846,10 @@ def test_undeclared_model_that_needs_a_declaration(tmp_path):
         ),
         ({"model_type": "gemma3n"}, "four versions of every position"),
         ({"model_type": "gemma4", "text_config": {}}, "no part that hears"),
-        ({"model_type": "voxtral", "audio_config": {"hidden_size": -1}}, "above 0 as models have, not -1"),
+        (
+            {"model_type": "voxtral", "audio_config": {"hidden_size": -1}},
+            "above 0 as models have, not -1",
+        ),
     ],
 )
 def test_checkpoints_that_cannot_be_read(config, message, tmp_path):

@@ -203,6 +203,8 @@ def status(
         print(f"{modality}: {rate:.3g} inputs/s of one worker")
     if found.left:
         print(f"about {span(found.left)} left with {max(found.workers, 1)} at work")
+    if not found.left and not (folder / "report.html").exists():
+        print("the report is not written yet: views are being compared, or the run has ended early")
     if found.comparing:
         print(f"{found.comparing} chunks of comparisons are being scored")
     return 1 if failed else 0
@@ -245,7 +247,9 @@ def verify(
         damaged, left = damaged + problem.damaged, left + (not problem.damaged)
     print(f"{damaged} damaged, {left} left over")
     if damaged and not repair:
-        print("`isogloss verify --repair` removes them, and `isogloss run` makes them again")
+        print(
+            f"`isogloss verify --repair {folder}` removes them, and `isogloss run` makes them again"
+        )
     return 1 if damaged else 0
 
 

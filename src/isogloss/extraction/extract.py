@@ -250,7 +250,8 @@ class Extraction:
             elif (lost := self._lost_on(unit, lease)) >= _LOST:
                 self._fail(unit, _lost(lost))
             else:
-                lease.told["lost"] = lost
+                if lost:  # at once: the next worker may be lost before the next sign of life
+                    self._leases.tell(lease, lost=lost)
                 self._attempt(unit, lease)
                 self._see_that_all_is_well(unit)
         finally:

@@ -158,7 +158,7 @@ def _units(folder: Path) -> Iterator[Problem]:
             yield replace(_broken(folder, data, what, name), remove=(path, data))
     for path in sorted(inside.glob("*.safetensors")):
         if path not in used:
-            what = "belongs to no record, left by a run that was killed"
+            what = "belongs to no record"
             yield _left(folder, path, what, path.stem.rpartition("-")[0])
     for path in Pieces(inside).files():
         if unit_of(path) in committed:
