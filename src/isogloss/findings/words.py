@@ -95,6 +95,11 @@ def probability(p: float) -> str:
 
 def headline(frame: pl.DataFrame) -> str:
     """How many claims which kind of scores supports, and how many change with the kind."""
+    if frame.filter(pl.col("verdict") != NOT_TESTABLE).is_empty():
+        return (
+            "None of the study's claims can be tested on this run; the table says why. Most of "
+            "them need three languages."
+        )
     counted = []
     for kind in KINDS:
         rows = frame.filter(scores=kind)
