@@ -168,6 +168,13 @@ def test_signs_of_life_are_given_while_it_is_held(folder):
     assert list(folder.iterdir()) == []
 
 
+def test_what_is_told_is_there_at_once(folder):
+    leases = Leases(folder)
+    lease = leases.take(NAME)
+    leases.tell(lease, lost=2)
+    assert Leases(folder).state(NAME)["lost"] == 2
+
+
 def test_what_was_taken_over_is_not_given_back_by_its_former_holder(folder):
     sleeper = Leases(folder, beat=0.02)
     lease = sleeper.take(NAME)
