@@ -26,6 +26,8 @@ from isogloss.study import Study
 
 _POLL = 0.5
 """Seconds between two looks at what others do."""
+_TOLD = 1.0
+"""Seconds after which others are told how far a unit is."""
 _LOST = 3
 """Workers that may be lost on a unit, in one call of ``run`` and without getting on with it."""
 _ALIKE = 3
@@ -328,9 +330,14 @@ class Extraction:
     def _make(self, plan: Plan, unit: Unit, tower: Tower, lease: Lease) -> None:
         events, what = self._events, f"{unit.language} {unit.modality}"
         part = f"extract{PART}{what}"
+        told = 0.0
 
         def advance(count: int) -> None:
+            nonlocal told
             lease.told |= {"done": lease.told["done"] + count, "memory": resident()}
+            if time.monotonic() - told >= _TOLD:
+                self._leases.tell(lease)
+                told = time.monotonic()
             events.advance(part, count)
             events.advance("extract", count, what)
 
