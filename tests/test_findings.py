@@ -346,7 +346,9 @@ def test_disagreement_is_said_in_words():
 def test_a_run_on_which_nothing_can_be_tested_says_so():
     row = claim(p=float("nan"), low=float("nan"), high=float("nan"), reason="too few languages")
     frame = findings.table("sonar", {("cross_modal", MEASURE): [row]})
-    assert findings.summary(frame).findings[0].startswith("None of the study's claims can be tested")
+    assert (
+        findings.summary(frame).findings[0].startswith("None of the study's claims can be tested")
+    )
 
 
 def test_a_run_without_claims_says_so():
