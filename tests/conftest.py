@@ -17,3 +17,13 @@ def cache(tmp_path_factory):
     if "ISOGLOSS_CACHE" not in os.environ:
         os.environ["ISOGLOSS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     return Path(os.environ["ISOGLOSS_CACHE"])
+
+
+@pytest.fixture
+def one_thread():
+    """As many threads as the workers have: convolutions are chosen by their number."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

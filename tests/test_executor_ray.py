@@ -84,16 +84,6 @@ def test_no_cluster_at_an_address_is_one_message():
             settings(address=address).launch(job())
 
 
-@pytest.fixture
-def one_thread():
-    """As many threads as the workers have: convolutions are chosen by their number."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_lost_node_changes_nothing(cluster, one_thread, tmp_path):

@@ -203,16 +203,6 @@ def test_a_worker_that_fails_says_why(tmp_path):
     assert (tmp_path / "out" / "workers") in {p.parent for p in (tmp_path / "out").rglob("*.out")}
 
 
-@pytest.fixture
-def one_thread():
-    """As many threads as the workers have: convolutions are chosen by their number."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.slow
 def test_a_study_by_submitit_is_the_same_to_the_bit(one_thread, tmp_path):
     """Two local workers, one of which is told in the middle of a unit that its time is up."""

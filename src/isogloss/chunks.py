@@ -95,9 +95,8 @@ class Chunks:
 
     def missing(self) -> list[Chunk]:
         """Those that are not there."""
-        folder = self.parts.folder
-        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return [c for c in self.all if self.parts.path(c.key).name not in there]
+        there = self.parts.keys()
+        return [c for c in self.all if c.key not in there]
 
     def fill(
         self, events: Events, leases: Leases, stop: Stop, *, patient: bool

@@ -21,6 +21,7 @@ from isogloss.leases import Leases
 from isogloss.planning import Plan
 from isogloss.runs import Run
 from isogloss.storage import atomic
+from isogloss.storage.parts import Parts
 from isogloss.storage.pieces import Pieces
 from isogloss.storage.store import Store, Unit
 
@@ -107,25 +108,28 @@ def compare_views(executor: Executor, run: Run, events: Events, *, stop: Stop) -
     """
     if executor.inside:
         return
-    chunks = list(Asked(run).chunks())
-    sizes = {c.key: len(c.comparisons) for found in chunks for c in found.all}
-    done = 0
+    sizes = {c.key: len(c.comparisons) for found in Asked(run).chunks() for c in found.all}
+    total, parts = sum(sizes.values()), Parts(run.folder / "results" / "parts")
 
     def missing() -> list[str]:
-        return [c.key for found in chunks for c in found.missing()]
+        there = parts.keys()
+        return [key for key in sizes if key not in there]
+
+    def scored() -> int:
+        return total - sum(sizes[key] for key in missing())
+
+    done = scored()
+    if done == total:
+        return
 
     def look() -> None:
         nonlocal done
-        there = sum(sizes.values()) - sum(sizes[key] for key in set(missing()))
-        if there > done:
-            events.advance("compare", there - done)
-            done = there
+        now = scored()
+        if now > done:
+            events.advance("compare", now - done)
+            done = now
 
-    left = missing()
-    if not left:
-        return
-    done = sum(sizes.values()) - sum(sizes[key] for key in set(left))
-    with task(events, "compare", sum(sizes.values()), "pair", done):
+    with task(events, "compare", total, "pair", done):
         told = job(run.folder, "compare", uuid4().hex[:12])
         _carry_out(executor, told, events, stop, look, missing, lambda: None)
 

@@ -231,8 +231,8 @@ class Run:
         for unit in self.units:
             if store.has(unit):
                 continue
-            failure = store.failure(unit)
-            why = f"failed: {failure['type']}: {failure['message']}" if failure else "not made yet"
+            why = store.why(unit)
+            why = f"failed: {why}" if why else "not made yet"
             for sentence in unit.sentences:
                 yield Dropped(unit.language, sentence, unit.modality, why)
 

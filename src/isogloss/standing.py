@@ -102,8 +102,8 @@ def _status(unit: Unit, store: Store, leases: Leases, clock: float) -> UnitStatu
         done = held.get("done")
         done = done if isinstance(done, int) else 0
         return UnitStatus(unit, "running", _life(held, unit, leases, clock), done)
-    if failure := store.failure(unit):
-        return UnitStatus(unit, "failed", f"{failure['type']}: {failure['message']}")
+    if why := store.why(unit):
+        return UnitStatus(unit, "failed", why)
     pieces = Pieces(store.folder).told(unit) if held is None else []
     kept = sum(len(fields.get("rows", ())) for fields in pieces)
     detail = "its worker is lost; the next one takes it over" if held else ""

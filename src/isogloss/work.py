@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import threading
-import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from isogloss.errors import IsoglossError, choices
 from isogloss.events import Events
-from isogloss.executors.base import Job, stop_note
+from isogloss.executors.base import Job
 from isogloss.interrupts import Stop, stoppable
 from isogloss.leases import Leases
 from isogloss.planning import Plan, draft, plan_unit
@@ -28,8 +27,6 @@ from isogloss.study import Study
 
 FAILED = 1
 _THREADS = "OMP_NUM_THREADS"
-_LOOK = 2.0
-"""Seconds between two looks for a note that asks to stop."""
 
 
 def main(job: dict[str, Any], *, attached: bool = False) -> None:
@@ -51,22 +48,12 @@ def main(job: dict[str, Any], *, attached: bool = False) -> None:
     if told.threads:
         os.environ.setdefault(_THREADS, str(told.threads))  # what the user says wins
     with display() as events, stoppable(events) as stop:
-        for watch in (_asked, _left_alone) if attached else (_asked,):
-            threading.Thread(target=watch, args=(told, stop), daemon=True).start()
+        if attached:
+            threading.Thread(target=_left_alone, args=(stop,), daemon=True).start()
         _STAGES[told.stage](told, events, stop)
 
 
-def _asked(job: Job, stop: Stop) -> None:
-    """Stop when somebody leaves a note that asks for it, as :meth:`Crew.leave_note` does."""
-    note = stop_note(job)
-    while not stop():
-        with suppress(OSError):
-            if note.exists():
-                stop.ask()
-        time.sleep(_LOOK)
-
-
-def _left_alone(job: Job, stop: Stop) -> None:
+def _left_alone(stop: Stop) -> None:
     """Stop when standard input closes."""
     # Not through sys.stdin: its lock would be held here when the interpreter ends.
     with suppress(OSError):

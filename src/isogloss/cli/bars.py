@@ -1,6 +1,5 @@
 """Progress on a terminal: bars that move."""
 
-import threading
 import time
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from isogloss.cli.meter import PARTS, Board, Meter, told_memory
+from isogloss.cli.meter import PARTS, Counting, Meter, told_memory
 from isogloss.cli.words import count, pace, plain, span
 
 _BAR, _NAME = 20, 30
@@ -45,7 +44,7 @@ class _Row:
     dim: bool = False
 
 
-class Bars:
+class Bars(Counting):
     """Live progress for a terminal: a bar for each task, a line for each part, and memory.
 
     Args:
@@ -53,9 +52,8 @@ class Bars:
     """
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
-        self._board = Board()
-        self._lock = threading.RLock()
         self._signs = _MANY if console.encoding.startswith("utf") else _FEW
         self._live = Live(
             console=console, get_renderable=self._drawn, refresh_per_second=5, auto_refresh=True
@@ -95,16 +93,6 @@ class Bars:
         if self._live.is_started:
             self._live.refresh()  # else it stands there twice until the next picture
         self._console.print(self._laid_out([row]))
-
-    def found(self, task: str, amount: float) -> None:
-        """Count what was there already."""
-        with self._lock:
-            self._board.found(task, amount)
-
-    def memory(self, holder: str, amount: float) -> None:
-        """Remember what another process holds."""
-        with self._lock:
-            self._board.hold(holder, amount)
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""

@@ -7,7 +7,7 @@ from typing import IO
 
 from rich.console import Console
 
-from isogloss.cli.meter import PARTS, Board, Meter, told_memory
+from isogloss.cli.meter import PARTS, Counting, Meter, told_memory
 from isogloss.cli.words import clock, count, pace, plain, span, written
 
 _OFTEN, _SELDOM, _EARLY = 10.0, 60.0, 600.0
@@ -16,7 +16,7 @@ _SHORT = 1.0
 """Seconds that a task must have taken for its end to be worth a line."""
 
 
-class Lines:
+class Lines(Counting):
     """Plain lines for a log: each is whole, dated, and says how long everything has taken.
 
     Notes come at once. Progress comes every ten seconds, every minute after ten minutes, and when
@@ -28,12 +28,11 @@ class Lines:
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self._file: IO[str] = console.file
         self._clock = clock
         self._began = self._shown = clock()
-        self._board = Board()
         self._last = ""
-        self._lock = threading.RLock()
         self._over = threading.Event()
 
     def __enter__(self) -> "Lines":
@@ -72,16 +71,6 @@ class Lines:
                 self._progress(
                     task, meter, now, meter.mean_rate(now), f"in {clock(now - meter.began)}"
                 )
-
-    def found(self, task: str, amount: float) -> None:
-        """Count what was there already."""
-        with self._lock:
-            self._board.found(task, amount)
-
-    def memory(self, holder: str, amount: float) -> None:
-        """Remember what another process holds."""
-        with self._lock:
-            self._board.hold(holder, amount)
 
     def note(self, message: str) -> None:
         """Print a line."""

@@ -1,5 +1,6 @@
 """How far tasks are, how fast they go, and when they will end. Times are given, never read."""
 
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -153,3 +154,21 @@ def told_memory(board: Board) -> str:
     if device := on_device():
         parts.append(f"device {size(device)}")
     return ", ".join(parts)
+
+
+class Counting:
+    """What all receivers do with events that change no picture."""
+
+    def __init__(self) -> None:
+        self._board = Board()
+        self._lock = threading.RLock()
+
+    def found(self, task: str, amount: float) -> None:
+        """Count what was there already."""
+        with self._lock:
+            self._board.found(task, amount)
+
+    def memory(self, holder: str, amount: float) -> None:
+        """Remember what another process holds."""
+        with self._lock:
+            self._board.hold(holder, amount)

@@ -38,10 +38,10 @@ class SlurmCrew(Crew):
     def __init__(
         self, jobs: "Sequence[Submitted[Any]]", logs: Path, *, cluster: str, detached: bool
     ) -> None:
+        super().__init__()
         self.jobs, self.logs, self.detached = list(jobs), logs, detached
         self._local = cluster == "local"
         self._left = list(self.jobs)
-        self._problems: list[str] = []
         self._states: dict[str, str] = {}
         self._asked = float("-inf")
         self._stopping = False
@@ -57,12 +57,6 @@ class SlurmCrew(Crew):
                 if ended:
                     self._problems.append(ended)
         return len(self._left)
-
-    def problems(self) -> list[str]:
-        """Which workers ended badly since this was last asked."""
-        self.running()
-        found, self._problems = self._problems, []
-        return found
 
     def stop(self, *, now: bool) -> None:
         """Cancel what waits in the queue; ask what runs to end, or end it."""

@@ -7,10 +7,8 @@ starting a program so many times, and the workers of several executors can be mi
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from isogloss.errors import IsoglossError
 from isogloss.settings import Settings, setting
 
 Stage = Literal["extract", "compare", "finish"]
@@ -37,25 +35,6 @@ class Job:
         return asdict(self)
 
 
-def stop_note(job: Job) -> Path:
-    """The file whose presence asks the workers of a job to stop, wherever they are."""
-    return Path(job.folder) / "workers" / f"{job.run}.stop"
-
-
-def leave_note(job: Job) -> None:
-    """Ask the workers of a job to stop after their batch, wherever they are.
-
-    Raises:
-        IsoglossError: The folder cannot be written.
-    """
-    note = stop_note(job)
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.touch()
-    except OSError as error:
-        raise IsoglossError(f"cannot write {note}: {error.strerror}") from None
-
-
 class Crew(ABC):
     """Workers that were started."""
 
@@ -70,9 +49,15 @@ class Crew(ABC):
     def stop(self, *, now: bool) -> None:
         """Ask all to end after their batch, or, ``now``, end them where they are."""
 
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+        """What went wrong, as :meth:`running` finds it."""
+
     def problems(self) -> list[str]:
         """What went wrong with workers since this was last asked, in a line each."""
-        return []
+        self.running()
+        found, self._problems = self._problems, []
+        return found
 
     def where(self) -> str:
         """Where to look for what they print, for messages."""

@@ -187,6 +187,7 @@ class _Crew(Crew):
     """Tasks of Ray."""
 
     def __init__(self, ray: Any, tasks: list[Any], problems: list[str]) -> None:
+        super().__init__()
         self._ray, self._left, self._problems = ray, list(tasks), problems
         self._number = {task: i for i, task in enumerate(tasks, 1)}
         self._stopped = False
@@ -198,12 +199,6 @@ class _Crew(Crew):
             for task in ended:
                 self._note(task)
         return len(self._left)
-
-    def problems(self) -> list[str]:
-        """Which workers ended badly since this was last asked."""
-        self.running()
-        found, self._problems = self._problems, []
-        return found
 
     def stop(self, *, now: bool) -> None:
         """Interrupt the tasks, or kill them; those that wait for a node are taken back."""

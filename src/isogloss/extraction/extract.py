@@ -94,11 +94,10 @@ def failures(units: Sequence[Unit], store: Store, run: str | None = None) -> lis
     for unit in units:
         if store.has(unit):
             continue
-        failure = store.failure(unit)
-        if failure is None and run is None:
-            found.append((unit, "not made"))
-        elif failure is not None and run in (None, failure.get("run")):
-            found.append((unit, f"{failure['type']}: {failure['message']}"))
+        if run is None:
+            found.append((unit, store.why(unit) or "not made"))
+        elif (store.failure(unit) or {}).get("run") == run:
+            found.append((unit, store.why(unit)))
     return found
 
 

@@ -39,6 +39,10 @@ class Parts:
         """Whether a part is there and as it was written."""
         return self._content(self.path(key)) is not None
 
+    def keys(self) -> set[str]:
+        """Keys of all parts that are there, damaged or not."""
+        return {path.name.removesuffix(SUFFIX) for path in self.files()}
+
     def read(self, key: str) -> pl.DataFrame | None:
         """Read a part; None if it is not there, or damaged."""
         data = self._content(self.path(key))

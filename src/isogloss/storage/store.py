@@ -322,6 +322,11 @@ class Store:
         except StoreError:
             return None
 
+    def why(self, unit: Unit) -> str:
+        """Why the last attempt at a unit failed, in a line; empty if none did."""
+        failure = self.failure(unit)
+        return f"{failure['type']}: {failure['message']}" if failure else ""
+
     def view(self, unit: Unit, tap: str) -> NDArray[np.float32]:
         """Read the activations of one tap: (sentences × features), rows as in the record.
 
