@@ -14,7 +14,7 @@ from isogloss import specs
 from isogloss.analyses.base import Comparison, ViewKey
 from isogloss.corpora.base import Modality
 from isogloss.results import PLAIN, SCHEMA, describe
-from isogloss.sharing import Control, Options, Shared
+from isogloss.sharing import Activations, Control, Options, Shared
 from isogloss.similarity.base import Measure, Score, undefined
 from isogloss.similarity.intervals import subsampling
 from isogloss.similarity.measures import MEASURES
@@ -22,7 +22,7 @@ from isogloss.similarity.over_utterances import utterances
 from isogloss.similarity.paired import MIN_SENTENCES
 from isogloss.similarity.partial import Nuisance
 from isogloss.similarity.shuffles import Shuffles
-from isogloss.storage.store import Store, Unit
+from isogloss.storage.store import Unit
 
 PARTS: dict[str, pl.DataType] = {**SCHEMA, "null": pl.List(pl.Float64)}
 """Columns of a chunk: those of the results, and every score of the null."""
@@ -54,7 +54,7 @@ class Scorer:
     def __init__(
         self,
         measure: Measure,
-        store: Store,
+        store: Activations,
         units: Mapping[tuple[str, Modality], Unit],
         options: Options,
         pool: ThreadPoolExecutor,

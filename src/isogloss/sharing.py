@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,21 @@ from isogloss.corpora.base import Modality
 from isogloss.similarity.base import Rows
 from isogloss.similarity.partial import Nuisance, nuisance
 from isogloss.similarity.shuffles import InducedShuffles, Shuffles
-from isogloss.storage.store import Store, Unit
+from isogloss.storage.store import Unit
 from isogloss.takes import RowIndex
 
 ORDERS = 2**26
 """Bytes of random orders that are held; others are drawn again."""
+
+
+class Activations(Protocol):
+    """Where views come from: :class:`isogloss.storage.store.Store`, or memory."""
+
+    def record(self, unit: Unit) -> dict[str, Any]:
+        """What is known of a unit's rows: sentences, takes, shapes and covariates."""
+
+    def view(self, unit: Unit, tap: str) -> NDArray[np.float32]:
+        """The activations of one tap: (rows × features)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class Shared:
     """
 
     def __init__(
-        self, store: Store, units: Mapping[tuple[str, Modality], Unit], options: Options
+        self, store: Activations, units: Mapping[tuple[str, Modality], Unit], options: Options
     ) -> None:
         self.store, self.units, self.options = store, units, options
         # Small for each pair of units; what is large is made anew for each comparison.

@@ -44,6 +44,8 @@ class EncoderTower(Tower):
         taps: The taps to read, in order.
         specs: Where every tap of the encoder sits, by name.
         max_batch: As in :class:`Tower`.
+        live: Whether the module is somebody else's, who goes on training it: it is not changed, and
+            whatever it keeps for later may take part in a gradient.
     """
 
     def __init__(
@@ -53,13 +55,20 @@ class EncoderTower(Tower):
         taps: tuple[Tap, ...],
         specs: Mapping[str, TapSpec],
         max_batch: int | None = None,
+        live: bool = False,
     ) -> None:
         self.taps = taps
         self.max_batch = max_batch
         self.module = module
-        lighten(module)
+        self._live = live
+        if not live:
+            lighten(module)
         self._recorder = Recorder(module, [specs[tap.name] for tap in taps])
-        first = next(module.parameters())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again where the module is and how precise."""
+        first = next(self.module.parameters())
         self._device, self._dtype = first.device, first.dtype
 
     @abstractmethod
@@ -81,7 +90,9 @@ class EncoderTower(Tower):
         whole = {k: torch.from_numpy(m) for k, m in collated.masks.items()}
         masks = {k: self._sent(m) for k, m in whole.items()}
         inputs = {name: self._moved(value) for name, value in collated.inputs.items()}
-        with torch.inference_mode(), full_precision(self._device), self.during(masks):
+        # A tensor made in inference mode and kept by a live module would break its next gradient.
+        without = torch.no_grad if self._live else torch.inference_mode
+        with without(), full_precision(self._device), self.during(masks):
             with self._recorder.pooling(whole, self._device) as pooled:
                 self.module(**inputs)
             if self._device.type == "cpu":

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from isogloss.errors import MissingExtraError, ModelError, choices
 from isogloss.models._checkpoint import Checkpoint
 from isogloss.models._files import weight_files
+from isogloss.models._live import living
 from isogloss.models._pickles import tensors_in
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Rename = Callable[[Sequence[str]], Mapping[str, str]]
 """Names in the checkpoint -> {name in the checkpoint: name in the encoder}, wanted ones only."""
@@ -97,6 +99,7 @@ def load_encoder(
     device: "torch.device",
     config: Mapping[str, Any] | None = None,
     unused: str | None = None,
+    live: "nn.Module | None" = None,
     **arguments: Any,
 ) -> Any:
     """Build an encoder and fill it with a checkpoint's weights.
@@ -110,15 +113,24 @@ def load_encoder(
         device: Where it goes.
         config: Values that replace those of the configuration.
         unused: Pattern of parameters that inference never reads, which may be missing.
+        live: A model in memory that holds the encoder. It is returned as it is, and no weight is
+            read, moved or turned into ``dtype``.
         arguments: Further arguments of the class.
 
     Raises:
-        ModelError: A weight is missing, has another shape, or cannot be read.
+        ModelError: A weight is missing, has another shape, or cannot be read; or the model in
+            memory does not hold one such encoder.
     """
     import torch
 
-    folder = checkpoint.folder()
     encoder_class = model_class(model)
+    if live is not None:
+        with quiet():
+            settings = encoder_class.config_class.from_dict({**checkpoint.config, **(config or {})})
+            with torch.device("meta"):
+                expected = encoder_class(settings, **arguments)
+        return living(live, expected, what=what, checkpoint=checkpoint.name, unused=unused)
+    folder = checkpoint.folder()
     tensors = _read(checkpoint, weight_files(folder), rename, what)
     with quiet():
         try:

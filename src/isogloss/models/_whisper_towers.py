@@ -41,19 +41,31 @@ class Listener(nn.Module):
         super().__init__()
         self.decoder, self.encoder = decoder, encoder
         self.heard: Tensor | None = None
+        self._window: NDArray[np.float32] | None = None
 
-    def hear_only(self, window: NDArray[np.float32]) -> None:
-        """Attend to one window with every text, and forget the encoder.
+    def hear_only(self, window: NDArray[np.float32], *, forget: bool = True) -> None:
+        """Attend to one window with every text.
 
         Args:
             window: (mel bins × frames).
+            forget: Hear it now and forget the encoder; without it, hear it in :meth:`hear_again`.
         """
+        self._window = window
+        if forget:
+            with torch.inference_mode():
+                self.hear_again()
+            self.encoder = self._window = None
+
+    def hear_again(self) -> None:
+        """Encode the one window anew, as the encoder may have changed; nothing if there is none."""
+        if self._window is None:
+            return
         assert self.encoder is not None  # noqa: S101
         first = next(self.encoder.parameters())
-        features = torch.from_numpy(window[None]).to(device=first.device, dtype=first.dtype)
-        with torch.inference_mode(), full_precision(first.device):
+        window = torch.from_numpy(self._window[None])
+        with torch.no_grad(), full_precision(first.device):
+            features = window.to(device=first.device, dtype=first.dtype)
             self.heard = self.encoder(features).last_hidden_state
-        self.encoder = None
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, input_features: Tensor | None = None
@@ -87,8 +99,14 @@ class DecoderTower(TextTower):
         self, module: Listener, *, window: Window | None, english_only: bool, **arguments: Any
     ) -> None:
         super().__init__(module, **arguments)
+        self.module: Listener
         self._window, self._english_only = window, english_only
-        self._attends = window is not None or module.heard is not None
+        self._attends = window is not None or module.encoder is not None or module.heard is not None
+
+    def refresh(self) -> None:
+        """Look again where the decoder is, and hear again what it hears."""
+        super().refresh()
+        self.module.hear_again()
 
     def features(self, item: str | Samples | Heard, language: Language) -> Features:
         """Tokenise one text, and make the window of the recording that comes with it.

@@ -127,6 +127,9 @@ class Tower(ABC):
         A row does not depend on what else is in the batch.
         """
 
+    def refresh(self) -> None:  # noqa: B027
+        """Look again at a model in memory, whose weights, device or precision may have changed."""
+
     def apart(self) -> "Tower | None":
         """Make a copy whose :meth:`features` works without the model, to be sent elsewhere.
 
@@ -221,6 +224,26 @@ class ModelSource(Settings, ABC):
             MissingExtraError: torch or transformers is not installed.
             ModelError: A tap in ``taps`` does not exist.
         """
+
+    def live(self, module: Any) -> Adapter:
+        """Return an adapter that reads a model in memory, such as one that is being trained.
+
+        Tokeniser, feature extractor and configuration are those of the checkpoint; its weights are
+        not read. The model's own encoders run where they are and as precise as they are. Nothing
+        about them is changed, so they must be in evaluation mode when a tower encodes, and
+        :meth:`Tower.refresh` must be called after they changed.
+
+        Args:
+            module: A ``torch.nn.Module`` that is, or somewhere holds, the encoders.
+
+        Raises:
+            MissingExtraError: torch or transformers is not installed.
+            ModelError: The family cannot do that, or the encoders are not in the model.
+        """
+        raise ModelError(
+            f'the family "{self.family}" builds its encoders itself, so a model in memory cannot '
+            "be read by it; give functions that return the activations instead (text and speech)"
+        )
 
     def speaks(self) -> dict[Modality, frozenset[str] | None]:
         """ISO 639-3 codes that the model takes in each modality; None for any.

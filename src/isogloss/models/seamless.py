@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from isogloss.corpora.base import MODALITIES
 from isogloss.errors import ModelError
 from isogloss.languages import Language
-from isogloss.models import _tiny
 from isogloss.models._architectures import other_family
-from isogloss.models._checkpoint import Checkpoint, FolderCheckpoint, find
+from isogloss.models._bundled import DEMO, NAMES, bundled
+from isogloss.models._checkpoint import Checkpoint, find
 from isogloss.models._layout import INPUT, layer_taps, pairs_by_depth, paper_layers
 from isogloss.models.base import (
     Adapter,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from isogloss.models._text_tokens import TextTokens
     from isogloss.models._tokens import Tokeniser
 
-TINY = "tiny"
 ADAPTED = "len"
 _CLASSES = {
     "seamless_m4t_v2": "seamless_m4t_v2.modeling_seamless_m4t_v2:SeamlessM4Tv2",
@@ -48,7 +47,7 @@ class Seamless(ModelSource):
     info: ClassVar[ModelInfo] = ModelInfo(
         title="SeamlessM4T",
         checkpoints="facebook/seamless-m4t-v2-large, facebook/hf-seamless-m4t-medium and -large "
-        '(v1), or "tiny" (random weights, for the demo)',
+        f"(v1), or one that comes with Isogloss: {', '.join(NAMES)}",
         licence="CC-BY-NC-4.0",
         reference="Seamless Communication et al., 2023, arXiv:2312.05187",
         parameters=(("text encoder", 765_984_768), ("speech encoder", 635_046_720)),
@@ -63,8 +62,9 @@ class Seamless(ModelSource):
     checkpoint: str = setting(
         "facebook/seamless-m4t-v2-large",
         role="identity",
-        help='Hub id, folder of a downloaded checkpoint, or "tiny" for the untrained one of the '
-        "demo.",
+        help="Hub id, folder of a downloaded checkpoint, or one that comes with Isogloss: "
+        '"demo" (a small one, trained for demonstration only), "demo-untrained" (the same before '
+        'training), "tiny" (smaller, untrained).',
     )
     revision: str | None = setting(
         None, role="identity", help="Branch, tag or commit of the checkpoint on the hub."
@@ -110,13 +110,11 @@ class Seamless(ModelSource):
 
     def fingerprint(self) -> dict[str, str]:
         """The content of the checkpoint."""
-        if self._is_tiny():
-            return {"checkpoint": f"tiny:{_tiny.recipe()}"}
         return {"checkpoint": self._checkpoint().fingerprint()}
 
     def title(self) -> str:
         """The checkpoint's short name, such as ``seamless-m4t-v2-large``."""
-        return "seamless-tiny" if self._is_tiny() else find(self.checkpoint).short_name
+        return self._found().short_name
 
     def tokeniser(self) -> "TextTokens":
         """Read the SentencePiece model of the text encoder."""
@@ -126,27 +124,36 @@ class Seamless(ModelSource):
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; each encoder is loaded when first asked for."""
-        from isogloss.models._tower import EncoderAdapter
         from isogloss.models._weights import check_device, require
 
         require("running SeamlessM4T")
+        return self._adapter(check_device(device))
+
+    def live(self, module: Any) -> Adapter:
+        """Return an adapter of the encoders inside a model in memory."""
+        from isogloss.models._weights import require
+
+        require("reading a model in memory")
+        return self._adapter(None, module)
+
+    def _adapter(self, device: Any, live: Any = None) -> Adapter:
+        from isogloss.models._tower import EncoderAdapter
+
         taps = chosen_taps(self, self.layout())
-        place = check_device(device)
         checkpoint = self._checkpoint()
-        if self._is_tiny():
-            checkpoint = FolderCheckpoint(TINY, _tiny.cached_tiny_seamless())
         return EncoderAdapter(
             {
-                "text": partial(self._text_tower, checkpoint, taps["text"], place),
-                "speech": partial(self._speech_tower, checkpoint, taps["speech"], place),
+                "text": partial(self._text_tower, checkpoint, taps["text"], device, live),
+                "speech": partial(self._speech_tower, checkpoint, taps["speech"], device, live),
             }
         )
 
-    def _is_tiny(self) -> bool:
-        return self.checkpoint == TINY and self.revision is None
+    def _found(self) -> Checkpoint:
+        own = bundled(self.checkpoint) if self.revision is None else None
+        return own or find(self.checkpoint, self.revision)
 
     def _checkpoint(self) -> Checkpoint:
-        checkpoint = _tiny.planned() if self._is_tiny() else find(self.checkpoint, self.revision)
+        checkpoint = self._found()
         kind = checkpoint.model_type
         if kind not in _CLASSES:
             raise ModelError(
@@ -172,7 +179,9 @@ class Seamless(ModelSource):
             "raw": "the last layer is read before the encoder's final layer norm",
         }
         special = "counts" if self.pool_special_tokens else "does not count"
+        own = ("a small model trained on lists of words, for demonstration only",)
         return (
+            *(own if self._found().name == DEMO else ()),
             start[self.text_in],
             last[self.last_layer],
             f"the language token and </s> of a text: each {special} in the mean",
@@ -180,7 +189,9 @@ class Seamless(ModelSource):
             "depend on the batch",
         )
 
-    def _text_tower(self, checkpoint: Checkpoint, taps: tuple[Tap, ...], device: Any) -> Tower:
+    def _text_tower(
+        self, checkpoint: Checkpoint, taps: tuple[Tap, ...], device: Any, live: Any
+    ) -> Tower:
         from isogloss.models._tokens import check_vocabulary, load_tokeniser
         from isogloss.models._tower import TextTower
         from isogloss.models._weights import below, load_encoder
@@ -195,6 +206,7 @@ class Seamless(ModelSource):
             ),
             dtype=self.dtype,
             device=device,
+            live=live,
         )
         tokeniser = load_tokeniser(checkpoint.folder(), fairseq=True)
         check_vocabulary(tokeniser, checkpoint.integer("vocab_size"), checkpoint.name)
@@ -211,9 +223,12 @@ class Seamless(ModelSource):
             pad=module.config.pad_token_id,
             taps=taps,
             specs=specs,
+            live=live is not None,
         )
 
-    def _speech_tower(self, checkpoint: Checkpoint, taps: tuple[Tap, ...], device: Any) -> Tower:
+    def _speech_tower(
+        self, checkpoint: Checkpoint, taps: tuple[Tap, ...], device: Any, live: Any
+    ) -> Tower:
         from isogloss.models._adaptor import AdaptedSpeechTower
         from isogloss.models._speech import FilterBank, load_extractor
         from isogloss.models._weights import below, load_encoder
@@ -225,13 +240,15 @@ class Seamless(ModelSource):
             rename=below("speech_encoder.", probe="encoder.layers.0."),
             dtype=self.dtype,
             device=device,
+            live=live,
             unused=r"batch_norm\.num_batches_tracked$",
         )
         specs = self._layers("encoder.", checkpoint.integer("speech_encoder_layers"))
         specs[INPUT] = TapSpec(INPUT, "feature_projection")
         specs[ADAPTED] = TapSpec(ADAPTED, "inner_layer_norm", length="adapted")
         source = FilterBank(load_extractor(checkpoint, _EXTRACTOR))
-        return AdaptedSpeechTower(module, source=source, taps=taps, specs=specs)
+        read: dict[str, Any] = {"taps": taps, "specs": specs, "live": live is not None}
+        return AdaptedSpeechTower(module, source=source, **read)
 
     def _layers(self, prefix: str, count: int) -> dict[str, TapSpec]:
         specs = {INPUT: TapSpec(INPUT, f"{prefix}layers.0", "in")}

@@ -119,13 +119,25 @@ class Towers(ModelSource):
 
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; each encoder is loaded when first asked for."""
-        from isogloss.models._tower import EncoderAdapter
         from isogloss.models._weights import check_device, require
 
         require("running a model")
+        return self._adapter(check_device(device))
+
+    def live(self, module: Any) -> Adapter:
+        """Return an adapter of the two encoders inside a model in memory."""
+        from isogloss.models._weights import require
+
+        require("reading a model in memory")
+        return self._adapter(None, module)
+
+    def _adapter(self, device: Any, live: Any = None) -> Adapter:
+        from isogloss.models._tower import EncoderAdapter
+
         taps = chosen_taps(self, self.layout())
-        place = check_device(device)
-        return EncoderAdapter({m: partial(self._tower, m, taps[m], place) for m in MODALITIES})
+        return EncoderAdapter(
+            {m: partial(self._tower, m, taps[m], device, live) for m in MODALITIES}
+        )
 
     def _checkpoint(self, modality: Modality) -> Checkpoint:
         if modality == "text":
@@ -136,7 +148,7 @@ class Towers(ModelSource):
         checkpoint = self._checkpoint(modality)
         return checkpoint, architecture(checkpoint, modality)
 
-    def _tower(self, modality: Modality, taps: tuple[Tap, ...], device: Any) -> Tower:
+    def _tower(self, modality: Modality, taps: tuple[Tap, ...], device: Any, live: Any) -> Tower:
         from isogloss.models import _speech, _tokens, _tower, _weights
 
         checkpoint, kind = self._encoder(modality)
@@ -149,9 +161,11 @@ class Towers(ModelSource):
             device=device,
             config=kind.config,
             unused=kind.unused,
+            live=live,
             **kind.arguments,
         )
         read: dict[str, Any] = {"taps": taps, "specs": kind.specs(checkpoint)}
+        read["live"] = live is not None
         if modality == "speech":
             extractor = _speech.load_extractor(checkpoint, kind.extractor)
             source = _speech.speech_input(kind.speech, extractor, checkpoint)

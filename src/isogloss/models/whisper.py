@@ -167,16 +167,28 @@ class Whisper(ModelSource):
     def load(self, *, device: str) -> Adapter:
         """Return the adapter; encoder and decoder are each loaded when first needed."""
         from isogloss.models._weights import check_device, require
-        from isogloss.models._whisper_towers import WhisperAdapter
 
         require("running Whisper")
+        return self._adapter(check_device(device))
+
+    def live(self, module: Any) -> Adapter:
+        """Return an adapter of the encoder and decoder inside a model in memory."""
+        from isogloss.models._weights import require
+
+        require("reading a model in memory")
+        return self._adapter(None, module)
+
+    def _adapter(self, device: Any, live: Any = None) -> Adapter:
+        from isogloss.models._whisper_towers import WhisperAdapter
+
         taps = chosen_taps(self, self.layout())
-        checkpoint, place = self._checkpoint(), check_device(device)
-        encoder = cache(partial(self._encoder, checkpoint, place))
+        checkpoint = self._checkpoint()
+        encoder = cache(partial(self._encoder, checkpoint, device, live))
+        text = partial(self._text_tower, checkpoint, taps["text"], device, live, encoder)
         return WhisperAdapter(
             {
-                "text": partial(self._text_tower, checkpoint, taps["text"], place, encoder),
-                "speech": partial(self._speech_tower, checkpoint, taps["speech"], encoder),
+                "text": text,
+                "speech": partial(self._speech_tower, checkpoint, taps["speech"], live, encoder),
             },
             release=encoder.cache_clear,
         )
@@ -224,7 +236,7 @@ class Whisper(ModelSource):
             specs[str(count)] = TapSpec(str(count), f"{prefix}layer_norm")
         return specs
 
-    def _encoder(self, checkpoint: Checkpoint, device: Any) -> Any:
+    def _encoder(self, checkpoint: Checkpoint, device: Any, live: Any) -> Any:
         from isogloss.models._weights import below, load_encoder
 
         kind = ARCHITECTURES["whisper"]
@@ -235,6 +247,7 @@ class Whisper(ModelSource):
             rename=below(*kind.prefixes, probe=kind.probe),
             dtype=self.dtype,
             device=device,
+            live=live,
         )
 
     def _window(self, checkpoint: Checkpoint) -> Any:
@@ -245,14 +258,17 @@ class Whisper(ModelSource):
         extractor = load_extractor(checkpoint, ARCHITECTURES["whisper"].extractor)
         return kind(extractor, checkpoint.integer("max_source_positions", 1500), checkpoint.name)
 
-    def _speech_tower(self, checkpoint: Checkpoint, taps: tuple[Tap, ...], encoder: Any) -> Tower:
+    def _speech_tower(
+        self, checkpoint: Checkpoint, taps: tuple[Tap, ...], live: Any, encoder: Any
+    ) -> Tower:
         from isogloss.models._speech import SpeechTower
 
         specs = self._specs("", checkpoint.integer("encoder_layers"))
-        return SpeechTower(encoder(), source=self._window(checkpoint), taps=taps, specs=specs)
+        read: dict[str, Any] = {"taps": taps, "specs": specs, "live": live is not None}
+        return SpeechTower(encoder(), source=self._window(checkpoint), **read)
 
     def _text_tower(
-        self, checkpoint: Checkpoint, taps: tuple[Tap, ...], device: Any, encoder: Any
+        self, checkpoint: Checkpoint, taps: tuple[Tap, ...], device: Any, live: Any, encoder: Any
     ) -> Tower:
         from isogloss.models._tokens import check_vocabulary, load_tokeniser
         from isogloss.models._weights import below, load_encoder
@@ -270,6 +286,7 @@ class Whisper(ModelSource):
             ),
             dtype=self.dtype,
             device=device,
+            live=live,
         )
         window = self._window(checkpoint)
         heard = self.input != "separate"
@@ -277,7 +294,8 @@ class Whisper(ModelSource):
         module = Listener(decoder, encoder() if heard or silent else None)
         if silent:
             silence = np.zeros(1, np.float32)
-            module.hear_only(window.features(silence).values["input_features"])
+            heard_only = window.features(silence).values["input_features"]
+            module.hear_only(heard_only, forget=live is None)
         tokeniser = load_tokeniser(checkpoint.folder())
         vocabulary = checkpoint.integer("vocab_size", 51_865)
         check_vocabulary(tokeniser, vocabulary, checkpoint.name)
@@ -294,6 +312,7 @@ class Whisper(ModelSource):
             pad=decoder.config.pad_token_id or 0,
             taps=taps,
             specs=self._specs("decoder.", checkpoint.integer("decoder_layers")),
+            live=live is not None,
         )
 
 
