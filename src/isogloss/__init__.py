@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         verify,
         write_report,
     )
+    from isogloss.beside import compare_runs
+    from isogloss.checking import check
     from isogloss.demo import demo_study
     from isogloss.errors import IsoglossError
     from isogloss.experiment import paper
@@ -49,6 +51,8 @@ _WHERE = {
     "run": "api",
     "status": "api",
     "verify": "api",
+    "check": "checking",
+    "compare_runs": "beside",
     "demo_study": "demo",
     "IsoglossError": "errors",
     "paper": "experiment",
@@ -64,6 +68,8 @@ __all__ = [
     "Run",
     "Study",
     "UnitStatus",
+    "check",
+    "compare_runs",
     "demo_study",
     "finish",
     "load_findings",

@@ -1,6 +1,6 @@
 """The verbs of Isogloss: what the command line does, as functions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -70,13 +70,14 @@ class Outcome:
     """Where to look for workers that were queued and go on by themselves; nothing else is known."""
 
 
-def run(study: Study, events: Events | None = None) -> Outcome:
+def run(study: Study, events: Events | None = None, *, report: bool = True) -> Outcome:
     """Do a study, or what is missing of it: activations, results, figures and report.
 
     Args:
         study: What to do. ``study.output`` may hold an earlier run of the same study; work that
             is there is not done again.
         events: Receives progress; nothing is printed without it.
+        report: Draw the figures and write the report; else :func:`write_report` does it later.
 
     Raises:
         IsoglossError: The study cannot be done as described. Nothing is written before the
@@ -110,7 +111,7 @@ def run(study: Study, events: Events | None = None) -> Outcome:
                 raise Interrupted
             compare_views(study.executor, described, events, stop=stop)
             made = sum(store.has(u) for u in pending)
-            return _conclude(described, store, events, stop, made, tuple(failed))
+            return _conclude(described, store, events, stop, made, tuple(failed), report=report)
     except Detached as handed:
         return Outcome(study.output, {}, 0, submitted=handed.crew.where())
     except IsoglossError:
@@ -146,6 +147,8 @@ def _conclude(
     stop: Stop,
     made: int,
     failed: tuple[tuple[Unit, str], ...],
+    *,
+    report: bool = True,
 ) -> Outcome:
     """Compare what is there, and write tables, figures and report."""
     _tell(described, store, events)
@@ -155,12 +158,17 @@ def _conclude(
     for name, frame in tables.items():
         if not issubclass(ANALYSES.get(name), Reading):
             _judge(name, frame, events)
+    path = report_or_warning(described.folder, events) if report else None
+    return Outcome(described.folder, tables, made, failed, path, tuple(skipped))
+
+
+def report_or_warning(output: Path, events: Events) -> Path | None:
+    """Write the report of a run, or warn that the ``report`` extra is not installed."""
     try:
-        path = write_report(described.folder, events)
+        return write_report(output, events)
     except MissingExtraError as error:
         events.warn(f"no figures and no report: {error}")
-        path = None
-    return Outcome(described.folder, tables, made, failed, path, tuple(skipped))
+        return None
 
 
 def _tell(described: Run, store: Store, events: Events) -> None:
@@ -192,7 +200,12 @@ def _judge(name: str, frame: pl.DataFrame, events: Events) -> None:
 
 
 def write_report(
-    output: str | Path, events: Events | None = None, *, control: str | Path | None = None
+    output: str | Path,
+    events: Events | None = None,
+    *,
+    control: str | Path | None = None,
+    beside: str | Path | None = None,
+    names: Sequence[str] = (),
 ) -> Path:
     """Draw the figures of a run and write its HTML report from the tables on disk.
 
@@ -202,14 +215,20 @@ def write_report(
         control: Output folder of its control, see :mod:`isogloss.control`: of the same model, with
             every text encoded after another sentence's recording. It is kept beside the run, and
             later reports have it too.
+        beside: Output folder of another run to set this one beside, see :mod:`isogloss.beside`: an
+            earlier checkpoint, or the same architecture untrained. The comparison is kept beside
+            the run, and later reports have it too.
+        names: What to call this run and that one.
 
     Returns:
         The path of the report.
 
     Raises:
         MissingExtraError: The ``report`` extra is not installed.
-        IsoglossError: The folder holds no run or no results, or the control is none.
+        IsoglossError: The folder holds no run or no results, the control is none, or the other run
+            does not compare with this one.
     """
+    from isogloss.beside.stored import outdated as out_of_date
     from isogloss.report import publish
     from isogloss.report.content import content
     from isogloss.sensitivity.stored import outdated
@@ -218,6 +237,15 @@ def write_report(
     described = Run.read(Path(output))
     if control is not None:
         keep(described, Path(control))
+    if beside is not None:
+        from isogloss.beside import keep as keep_beside
+
+        keep_beside(described, Path(beside), names=names, events=events)
+    if out_of_date(described):
+        events.warn(
+            "the comparison with another run is left out: this run has changed since; run "
+            "`isogloss report --beside` again"
+        )
     if outdated(described.folder):
         events.warn(
             "the sensitivity table is left out: the run has changed since; run "

@@ -168,7 +168,7 @@ class Run:
             return False
         if before._work() == self._work():
             return False
-        tables = ("results/*.*", "results/means/*.*", "sensitivity/*", "control/*")
+        tables = ("results/*.*", "results/means/*.*", "sensitivity/*", "control/*", "beside/*")
         made = (*tables, "figures/*", "report.html")
         for pattern in made:
             for path in self.folder.glob(pattern):

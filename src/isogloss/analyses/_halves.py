@@ -1,13 +1,14 @@
 """Comparisons on halves of the sentences: what other sentences would have given."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from isogloss.analyses._claims import Table, tables
-from isogloss.analyses.base import Comparison, Material
+from isogloss.analyses.base import Comparison, Scoring
 from isogloss.errors import IsoglossError
 from isogloss.results import NULL
 from isogloss.similarity.base import Measure
@@ -73,8 +74,20 @@ def halved(
     return [(replace(c, sentences=c.sentences[:n]), split, half) for c, split, half in found]
 
 
+class Source(Protocol):
+    """What scores come from, such as the material of a run."""
+
+    @property
+    def study(self) -> Mapping[str, Any]:
+        """The seed and the confounds, as the study has them."""
+
+    @property
+    def score(self) -> Scoring:
+        """Scores comparisons."""
+
+
 def scored(
-    material: Material, measure: Measure, comparisons: Sequence[Comparison], splits: int
+    material: Source, measure: Measure, comparisons: Sequence[Comparison], splits: int
 ) -> pl.DataFrame:
     """Score comparisons on halves of their sentences.
 

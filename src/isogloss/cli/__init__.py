@@ -46,6 +46,8 @@ for _name, _where, _help in (
     ("report", "commands:report", "Draw the figures and write the report from stored scores."),
     ("sensitivity", "sensitivity:sensitivity", "Show how the conclusion moves with the choices."),
     ("together", "together:together", "Compare several models in one report."),
+    ("compare", "compare:compare", "Compare two runs, or two checkpoints, paired."),
+    ("check", "check:check", "Fail if a gap is too large, or has grown; for CI."),
     ("verify", "commands:verify", "Check every stored file against its record."),
     ("conformance", "conformance:conformance", "Test an implementation of a measure."),
     ("check-model", "check_model:check_model", "Check that a model is read as it should be."),

@@ -7,6 +7,8 @@ import polars as pl
 
 from isogloss import __version__, findings, specs
 from isogloss.analyses.base import Analysis, Reading, Summary
+from isogloss.beside.report import sections as beside_sections
+from isogloss.beside.stored import kept as kept_beside
 from isogloss.control import Control, kept
 from isogloss.control.figure import QUESTION
 from isogloss.control.figure import charts as control_charts
@@ -58,6 +60,9 @@ def content(
     beside = kept(run)
     if beside is not None:
         sections.append(_beside(pl.concat(list(means.values())), beside, marked))
+    other = kept_beside(run)
+    if other is not None:
+        sections += beside_sections(other)
     varied = read_table(run.folder)
     if varied is not None:
         sections.append(_varied(varied, marked))

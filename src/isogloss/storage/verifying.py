@@ -28,9 +28,18 @@ _LISTED = {
     "results/means": _TABLES,
     "sensitivity": _TABLES,
     "control": ("means.parquet",),
+    "beside": ("*.parquet",),
 }
 """Folders with files whose digests are kept in a list, and which files those are."""
-_SEALED = ("sensitivity/sensitivity.json", "control/control.json", "together.json")
+_SEALED = (
+    "sensitivity/sensitivity.json",
+    "control/control.json",
+    "beside/beside.json",
+    "together.json",
+    "compare.json",
+)
+_OF_RUNS = ("together.json", "compare.json")
+"""Records of what is no run but was made of some."""
 _CHANGED = "its content has changed since it was written"
 
 
@@ -55,12 +64,12 @@ def verify(folder: Path) -> Iterator[Problem]:
     """Check every file of an output folder against its digest. Nothing is changed.
 
     Args:
-        folder: Output folder of a run, or of ``isogloss together``.
+        folder: Output folder of a run, or of ``isogloss together`` or ``compare``.
 
     Raises:
         IsoglossError: It is none, or was written by a version with another format.
     """
-    names = ("study.json", "run.json", "activations", "together.json")
+    names = ("study.json", "run.json", "activations", *_OF_RUNS)
     if not any((folder / name).exists() for name in names):
         raise IsoglossError(f"{folder} holds no run; give the output folder of one")
     Store(folder).check_format(damaged=True)
@@ -83,7 +92,7 @@ def repair(folder: Path) -> Iterator[Problem]:
 
 
 def _all(folder: Path) -> Iterator[Problem]:
-    if not (folder / "together.json").exists():
+    if not any((folder / name).exists() for name in _OF_RUNS):
         yield from _described(folder)
     for name in _SEALED:
         yield from _sealed(folder, folder / name)

@@ -62,12 +62,13 @@ class Model:
         return {language for language, _ in self.units}
 
 
-def load(folders: Sequence[str | Path], root: Path) -> tuple[Model, ...]:
+def load(folders: Sequence[str | Path], root: Path, *, equal: bool = False) -> tuple[Model, ...]:
     """Read runs, and make sure that they can be compared.
 
     Args:
         folders: Their output folders.
         root: Output folder of the comparison.
+        equal: Let two runs with the same activations through.
 
     Raises:
         IsoglossError: There are fewer than two, one is given twice or holds no run or no results,
@@ -97,7 +98,7 @@ def load(folders: Sequence[str | Path], root: Path) -> tuple[Model, ...]:
             raise IsoglossError(f"{run.folder} has no activations; `isogloss run` makes them")
         models.append(Model(name, run, store, units, run.contents(store), run.texts()))
     for a, b in combinations(models, 2):
-        if _data(a) == _data(b):
+        if not equal and _data(a) == _data(b):
             raise IsoglossError(
                 f"{a.run.folder} and {b.run.folder} hold the same activations of the same model; "
                 "leave one out"
