@@ -25,6 +25,16 @@ SHARED = {"in": 0.0, "1": 0.7, "2": 0.9, "len": 0.95}
 """How much of a view's variance is the meaning of the sentences, at each tap."""
 
 
+def small_study(output, *, languages, sentences=None):
+    """Bundled sentences of the Declaration through the untrained tiny model."""
+    return Study(
+        title="Isogloss demo",
+        corpus={"source": "udhr", "languages": languages, "sentences": sentences},
+        model={"family": "seamless", "checkpoint": "tiny"},
+        output=output,
+    )
+
+
 def make_run(
     folder,
     languages=("deu", "eng", "fin", "swh"),

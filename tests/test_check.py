@@ -200,7 +200,7 @@ def test_too_few_of_everything_for_an_interval_fails_against_a_baseline(tmp_path
     ("options", "message"),
     [
         ({}, "there is nothing to check"),
-        ({"min_cross_modal": float("nan")}, "must be a number, not NaN"),
+        ({"min_cross_modal": float("nan")}, "must be a finite number"),
         ({"min_cross_modal": 0, "tap": "lem"}, 'unknown tap "lem"; did you mean "len"'),
         ({"min_cross_modal": 0, "measure": "cka"}, "has no scores of cka; it has svcca"),
         ({"min_cross_modal": 0, "scores": "row"}, 'kind of scores "row"; did you mean "raw"'),

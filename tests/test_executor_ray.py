@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import isogloss
-from isogloss.demo import demo_study
+from builders import small_study
 from isogloss.errors import IsoglossError, MissingExtraError, StudyError
 from isogloss.executors import EXECUTORS
 from isogloss.executors.base import Job
@@ -112,7 +112,7 @@ def test_a_lost_node_changes_nothing(cluster, one_thread, tmp_path):
 
 
 def study_of(output, **more):
-    study = demo_study(output, languages="eng,deu,tur,fin", sentences=40)
+    study = small_study(output, languages="eng,deu,tur,fin", sentences=40)
     # Small batches: the node is to be lost in the middle of a unit.
     values = {**study.model_dump(mode="json"), "batch_frames": 400, **QUICK, **more}
     return type(study)(**values)

@@ -13,7 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import isogloss
-from isogloss.demo import demo_study
+from builders import small_study
 from isogloss.errors import IsoglossError, MissingExtraError, StudyError
 from isogloss.executors import EXECUTORS
 from isogloss.executors.base import Job
@@ -237,7 +237,7 @@ def end_time_of_one(output):
 
 
 def study_of(output, **more):
-    study = demo_study(output, languages="eng,deu", sentences=24)
+    study = small_study(output, languages="eng,deu", sentences=24)
     # Small batches: a worker is to be told in the middle of a unit.
     values = {**study.model_dump(mode="json"), "batch_frames": 300, **QUICK, **more}
     return type(study)(**values)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import isogloss
-from isogloss.demo import LANGUAGES, demo_study
+from builders import small_study
 from isogloss.errors import StoreError
 from isogloss.planning import plan
 from isogloss.runs import Run
@@ -22,7 +22,7 @@ SCORES = ("cross_modal", "cross_lingual", "gaps")
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    study = demo_study(tmp_path_factory.mktemp("whole") / "out", **ARGUMENTS)
+    study = small_study(tmp_path_factory.mktemp("whole") / "out", **ARGUMENTS)
     return study, isogloss.run(study)
 
 
@@ -94,7 +94,7 @@ def test_a_second_run_makes_nothing_and_changes_nothing(done):
 
 def test_another_language_makes_only_its_own_units(done):
     study, _ = done
-    wider = demo_study(study.output, languages="eng,deu,tur,fin", sentences=8)
+    wider = small_study(study.output, languages="eng,deu,tur,fin", sentences=8)
     assert {u.language for u in plan(wider).pending(isogloss.Run.of(plan(wider)).store())} == {
         "fin"
     }
@@ -120,7 +120,7 @@ def test_a_damaged_unit_is_made_again_the_same(done, tmp_path):
     os.truncate(victim, 100)
     states = {(s.unit.language, s.unit.modality): s.state for s in isogloss.status(folder)}
     assert states["deu", "speech"] == "pending"
-    again = isogloss.run(demo_study(folder, **ARGUMENTS))
+    again = isogloss.run(small_study(folder, **ARGUMENTS))
     assert again.made == 1
     assert activations(folder) == activations(study.output)
     for name in SCORES:
@@ -133,7 +133,7 @@ def test_other_work_in_the_folder_leaves_no_scores_of_the_old(done, tmp_path):
     study, _ = done
     folder = tmp_path / "copy"
     shutil.copytree(study.output, folder)
-    narrow = demo_study(folder, **ARGUMENTS)
+    narrow = small_study(folder, **ARGUMENTS)
     corpus = {**narrow.corpus.model_dump(), "modalities": ["text"]}
     values = {**narrow.model_dump(), "corpus": corpus, "model": narrow.model}
     outcome = isogloss.run(isogloss.Study(**values))
@@ -163,8 +163,11 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_results(done, tmp_path, pat
     study, outcome = done
     folder = tmp_path / "out"
     command = [
-        sys.executable, "-m", "isogloss", "demo", "--output", str(folder),
-        "--languages", ARGUMENTS["languages"], "--sentences", str(ARGUMENTS["sentences"]),
+        sys.executable, "-m", "isogloss", "run", "--corpus.source", "udhr",
+        "--corpus.languages", ARGUMENTS["languages"],
+        "--corpus.sentences", str(ARGUMENTS["sentences"]),
+        "--model.family", "seamless", "--model.checkpoint", "tiny",
+        "--title", "Isogloss demo", "--output", str(folder),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -175,7 +178,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_results(done, tmp_path, pat
     process.wait()
     there = activations(folder) if folder.exists() else {}
     assert there.items() <= activations(study.output).items()
-    again = isogloss.run(demo_study(folder, **ARGUMENTS))
+    again = isogloss.run(small_study(folder, **ARGUMENTS))
     assert again.made == 6 - len(there)
     assert activations(folder) == activations(study.output)
     for name in SCORES:
@@ -202,7 +205,7 @@ def test_one_failed_unit_does_not_stop_the_rest(done, tmp_path, monkeypatch):
             raise RuntimeError("the disk is on fire")
 
     monkeypatch.setattr(Udhr, "load", with_trouble)
-    study = demo_study(tmp_path / "out", **ARGUMENTS)
+    study = small_study(tmp_path / "out", **ARGUMENTS)
     outcome = isogloss.run(study)
     assert [(u.language, u.modality) for u, _ in outcome.failed] == [("deu", "speech")]
     states = {(s.unit.language, s.unit.modality): s for s in isogloss.status(study.output)}
@@ -233,18 +236,8 @@ def test_a_corpus_with_foreign_codes_is_refused_before_anything_is_run(tmp_path,
 
     monkeypatch.setattr(Udhr, "load", foreign)
     with pytest.raises(CorpusError, match="not known by that code: de_de"):
-        isogloss.run(demo_study(tmp_path / "out", **ARGUMENTS))
+        isogloss.run(small_study(tmp_path / "out", **ARGUMENTS))
     assert not (tmp_path / "out").exists()
-
-
-def test_the_demo_is_as_large_as_promised():
-    study = demo_study()
-    found = plan(study)
-    assert len({u.language for u in found.units}) >= 8
-    assert {u.modality for u in found.units} == {"text", "speech"}
-    assert all(len(u.sentences) >= 60 for u in found.units)
-    assert found.taps == found.layout.taps
-    assert tuple(sorted(LANGUAGES)) == LANGUAGES
 
 
 def test_results_can_be_loaded_from_the_folder_alone(done):

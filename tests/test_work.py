@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 import isogloss
+from builders import small_study
 from isogloss.analysing import analyse
 from isogloss.coordinate import job
 from isogloss.corpora.udhr import Udhr
-from isogloss.demo import demo_study
 from isogloss.errors import IsoglossError, StoreError
 from isogloss.events import Silent
 from isogloss.extraction.extract import Extraction, extract, failures, preferred
@@ -35,14 +35,14 @@ SCORES = ("cross_modal", "cross_lingual", "gaps")
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """An undisturbed run."""
-    study = demo_study(tmp_path_factory.mktemp("alone") / "out", **ARGUMENTS)
+    study = small_study(tmp_path_factory.mktemp("alone") / "out", **ARGUMENTS)
     isogloss.run(study)
     return study.output
 
 
 def prepared(folder, **changes):
     """The demo, planned and claimed, with nothing made."""
-    study = demo_study(folder / "out", **ARGUMENTS).model_copy(update=changes)
+    study = small_study(folder / "out", **ARGUMENTS).model_copy(update=changes)
     planned = plan(study)
     store = Run.of(planned).store()
     store.claim({**study.identity(), "checkpoint": planned.checkpoint})
@@ -311,7 +311,7 @@ def test_finishing_names_what_is_missing(tmp_path, done):
 
 
 def test_workers_that_can_do_nothing_are_said_once(tmp_path, monkeypatch):
-    study = demo_study(tmp_path / "out", **ARGUMENTS)
+    study = small_study(tmp_path / "out", **ARGUMENTS)
     broken = isogloss.Study(
         **{**study.model_dump(mode="json"), "device": "cuda:77", "executor": "processes"}
     )

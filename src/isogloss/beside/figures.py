@@ -89,7 +89,7 @@ def _curves(
     banded = any(line.low is not None for p in panels for line in p.marks)  # type: ignore[union-attr]
     yield Chart(
         f"beside_{analysis}{suffix}",
-        f"{title} in {beside.names[0]} and in {beside.names[1]}",
+        f"{title}, {beside.names[0]} and {beside.names[1]}",
         f"Mean similarity ({'calibrated, ' if calibrated else ''}{measure}) on the sentences that "
         f"both runs have. {_CALIBRATED if calibrated else ''}"
         + (

@@ -48,7 +48,8 @@ def findings(beside: Beside, measure: str) -> tuple[str, ...]:
         return (
             f"{beside.names[0]} and {beside.names[1]} are equal: all scores agree to rounding.",
         )
-    found = [_headline(beside, rows.filter(last=True))]
+    at_last = rows.filter(last=True)
+    found = [_headline(beside, at_last)] if at_last.height else []
     for kind in KINDS:
         ends = rows.filter(kind=kind, last=True).iter_rows(named=True)
         found += [_at_last(beside, row) for row in ends]

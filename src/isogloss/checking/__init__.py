@@ -5,7 +5,7 @@ computed fulfils no condition.
 """
 
 from collections.abc import Iterator, Sequence
-from math import isnan
+from math import inf, isfinite
 from pathlib import Path
 from typing import get_args
 
@@ -84,6 +84,7 @@ def check(
     missing = [f"{u.language} {u.modality}" for u in run.units if not store.has(u)]
     lacking = f"not all of the run is there: no {choices(missing, 6)}" if missing else ""
     found = [*held(run, line, limits, tap, scores, strict=strict, lacking=lacking)]
+    kinds: list[str] = []
     if baseline is not None:
         kinds = [k for k in KINDS if k == MODAL or k.rpartition(" ")[2] in modalities]
         found += against(
@@ -97,6 +98,9 @@ def check(
             lacking=lacking,
             events=events,
         )
+    asked = {limit.what for limit in limits} | {*kinds}
+    for kind in sorted(asked - {checked.what for checked in found}):
+        events.warn(f"not checked: {kind}, which has no scores here")
     return found
 
 
@@ -123,11 +127,11 @@ def _valid(
             "--baseline"
         )
     for limit in limits:
-        if isnan(limit.value):
+        if not isfinite(limit.value):
             raise StudyError(
-                f"the {limit.condition} of {limit.what} similarity must be a number, not NaN"
+                f"the {limit.condition} of {limit.what} similarity must be a finite number"
             )
-    if not tolerance >= 0:
+    if not 0 <= tolerance < inf:
         raise StudyError(f"tolerance must be 0 or more, not {tolerance:g}")
     if scores is not None and scores not in get_args(Scores):
         raise StudyError(unknown("kind of scores", scores, get_args(Scores)))

@@ -48,7 +48,7 @@ class Seamless(ModelSource):
         title="SeamlessM4T",
         checkpoints="facebook/seamless-m4t-v2-large, facebook/hf-seamless-m4t-medium and -large "
         f"(v1), or one that comes with Isogloss: {', '.join(NAMES)}",
-        licence="CC-BY-NC-4.0",
+        licence="CC-BY-NC-4.0; demo, demo-untrained, tiny: Apache-2.0",
         reference="Seamless Communication et al., 2023, arXiv:2312.05187",
         parameters=(("text encoder", 765_984_768), ("speech encoder", 635_046_720)),
         languages="text 96, speech 101",

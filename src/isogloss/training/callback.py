@@ -55,6 +55,7 @@ class GapCallback:
         self.begin, self.end, self.evaluation = begin, end, evaluation
         self.latest: Gaps | None = None
         """What was measured last."""
+        self._before = 0
 
     def attach(self, trainer: Any) -> "GapCallback":
         """Add the callback to a trainer that has not begun.
@@ -101,7 +102,7 @@ class GapCallback:
             IsoglossError: The model cannot be read.
         """
         refuse_shards(model)  # by all processes, or the others would wait for one that stopped
-        self.latest = None
+        self.latest, self._before = None, step
         if first:
             self.watch.bind(model)
             if self.begin:
@@ -116,7 +117,9 @@ class GapCallback:
             log: Logs.
             last: Whether no step follows.
         """
-        due = self.every > 0 and step > 0 and step % self.every == 0
+        # Steps may come by several at a time, as with two optimisers.
+        due = self.every > 0 and step // self.every > self._before // self.every
+        self._before = step
         if due or (last and self.end):
             self.measure(model, step, log)
 

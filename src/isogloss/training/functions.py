@@ -78,6 +78,7 @@ class FunctionReader(Reader):
                 )
         self._functions, self._chosen, self._choice = functions, chosen, choice
         self._ready = {key: made_ready(chosen, key, _as_it_is, jobs) for key in chosen.items}
+        self._settled = False
 
     def bind(self, model: "nn.Module | None") -> None:
         """Nothing to find: the functions know their model."""
@@ -105,7 +106,9 @@ class FunctionReader(Reader):
             seconds = [s for i in rows if (s := ready[i].seconds) is not None]
             encoded = Encoded(kept, rows, [], seconds, failed)
             views.add(key, self._chosen, encoded, {"seconds": seconds} if seconds else {})
-        if self.places is None and views.units:
+        if not self._settled and views.units:
+            # A modality that gives nothing but NaN at first may have taps later.
+            self._settled = {m for _, m in views.units} == {m for _, m in self._ready}
             self.places = places(_layout(views), self._choice)
         return views
 

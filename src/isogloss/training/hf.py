@@ -38,7 +38,12 @@ def trainer_callback(gaps: "GapCallback", trainer: Any) -> Any:
 
         def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             """After the last step, where training ended before its time."""
-            if state.is_world_process_zero and gaps.end:
+            if not (state.is_world_process_zero and gaps.end):
+                return
+            if args.load_best_model_at_end and state.best_model_checkpoint:
+                # The trainer has put the best weights back already, which are not those of now.
+                gaps.watch.warn("the last step is not measured: the best model was loaded")
+            else:
                 gaps.measure(given["model"], state.global_step, _log(state, control))
 
     def _log(state: Any, control: Any) -> Any:

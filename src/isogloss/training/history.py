@@ -38,6 +38,8 @@ class Journal:
             there = path.read_bytes() if path.exists() else b""
             whole = there.rfind(b"\n") + 1
             if not whole:
+                if not _lines([list(COLUMNS)]).startswith(there):
+                    _check_head(path, there)
                 path.write_bytes(_lines([list(COLUMNS)]))
                 return
             _check_head(path, there)

@@ -173,6 +173,7 @@ class GapWatch:
         Raises:
             IsoglossError: The first call cannot :meth:`bind` the model.
         """
+        step = int(step)  # else NumPy's own way of writing it would spoil the history
         if not self._bound:
             self.bind(model)
         _settle(model)
