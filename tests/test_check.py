@@ -256,3 +256,22 @@ def test_json_has_no_nan_and_undefined_is_said():
     assert item.as_dict()["found"] is None
     assert str(item) == "FAIL  cross-modal at len, raw: undefined; at least 0.2 asked; why"
     assert annotation(item).startswith("::error")
+
+
+def test_tables_of_an_earlier_state_hold_nothing(runs, tmp_path):
+    """A language whose units are there, but which no table has yet, may not pass unseen."""
+    folder = tmp_path / "stale"
+    shutil.copytree(runs["good"], folder)
+    frame = pl.read_parquet(folder / "results" / "cross_modal.parquet")
+    write(frame.filter(pl.col("language_a") != "deu"), folder / "results", "cross_modal")
+    (found,) = check(folder, min_cross_modal=-1.0)
+    assert not found.passed
+    assert "without deu" in found.reason
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_limits_are_finite(runs, value):
+    with pytest.raises(StudyError, match="finite"):
+        check(runs["good"], min_cross_modal=value)
+    with pytest.raises(StudyError, match="tolerance"):
+        check(runs["good"], baseline=runs["twin"], tolerance=abs(value))

@@ -454,6 +454,29 @@ def test_a_split_model_is_refused(corpus, tiny, model):
         watch(corpus, tiny).bind(model)
 
 
+def test_a_file_of_one_line_is_not_overwritten(corpus, tmp_path):
+    path = tmp_path / "notes.json"
+    path.write_text('{"mine": 1}')
+    with pytest.raises(StoreError, match="no history"):
+        GapWatch(corpus=corpus, history=path, jobs=1, **planted(0.5))
+    assert path.read_text() == '{"mine": 1}'
+
+
+def test_a_step_may_be_a_number_of_numpy(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    GapWatch(corpus=corpus, history=path, jobs=1, **planted(0.5))(step=np.int64(5))
+    assert read_history(path)["step"].unique().to_list() == [5]
+
+
+def test_steps_that_come_several_at_a_time_are_not_missed(corpus):
+    callback = GapCallback(GapWatch(corpus=corpus, jobs=1, **planted(0.5)), every=5, begin=False)
+    model = torch.nn.Identity()
+    callback.started(model, 0, lambda scalars, step: None, first=False)
+    for step in range(2, 21, 2):
+        callback.stepped(model, step, lambda scalars, step: None)
+    assert [g.step for g in callback.watch.history] == [6, 10, 16, 20]
+
+
 def test_a_killed_run_keeps_its_lines(corpus, tmp_path):
     path = tmp_path / "deep" / "gaps.csv"
     settings = {"corpus": corpus, "history": path, "jobs": 1, **planted(0.5)}

@@ -1,6 +1,7 @@
 """Set one run beside another: from two folders to tables, figures and a report."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from isogloss.beside.data import Beside
 from isogloss.beside.scores import Alike, Scores
 from isogloss.beside.tables import tables
 from isogloss.compare import prune
-from isogloss.errors import IsoglossError, MissingExtraError, StudyError
+from isogloss.errors import IsoglossError, MissingExtraError, StoreError, StudyError
 from isogloss.events import Events, Silent
 from isogloss.results import write
 from isogloss.sharing import Options
@@ -140,6 +141,7 @@ def _compare(
     asked = alike.asked(models)
     if keep:
         _claim(output, models)
+        _retire(output, about)
         sealing.write(output / RECORD, about)
     scores = alike.of(models, asked)
     raw = one_width(models)
@@ -177,6 +179,16 @@ def _claim(output: Path, models: Sequence[Model]) -> None:
         raise IsoglossError(
             f"{output} holds something else (there is no {RECORD} in it); choose another --output"
         )
+
+
+def _retire(output: Path, about: dict[str, Any]) -> None:
+    """Remove what an earlier comparison left, if it was another one; finished chunks stay."""
+    with suppress(StoreError):
+        if sealing.read(output / RECORD) == about:
+            return
+    old = [*(output / "results").glob("*.*"), *(output / "figures").glob("*.*")]
+    for path in [*old, output / "report.html"]:
+        atomic.remove(path)
 
 
 def _curves(scores: Scores, models: Sequence[Model]) -> pl.DataFrame:

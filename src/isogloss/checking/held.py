@@ -9,10 +9,11 @@ import numpy as np
 from isogloss.analyses._claims import Table, tables
 from isogloss.analyses._halves import with_halves
 from isogloss.analyses.base import Scores
-from isogloss.beside.data import KINDS
+from isogloss.beside.data import KINDS, MODAL
 from isogloss.beside.estimates import of_mean
 from isogloss.beside.places import LAST
 from isogloss.checking.condition import NO_SCORE, Checked, Limit
+from isogloss.corpora.base import MODALITIES
 from isogloss.errors import IsoglossError, StudyError, choices, unknown
 from isogloss.findings.statistics import Halves
 from isogloss.results import read
@@ -64,7 +65,18 @@ def held(
         table = known[limit.what]
         found = None if table is None else _mean(table, tap)
         if table is not None and found is not None:
-            yield _held(limit, table, found, measure, strict=strict, lacking=lacking)
+            whole = lacking or _unscored(run, limit.what, table)
+            yield _held(limit, table, found, measure, strict=strict, lacking=whole)
+
+
+def _unscored(run: Run, kind: str, table: Table) -> str:
+    """Which languages of the run its tables do not have, as after a run that was interrupted."""
+    units = {str(m): {u.language for u in run.units if u.modality == m} for m in MODALITIES}
+    wanted = units["text"] & units["speech"] if kind == MODAL else units[kind.rpartition(" ")[2]]
+    absent = sorted(wanted - {code for row in table.rows for code in row})
+    if not absent:
+        return ""
+    return f"the tables are of an earlier state, without {choices(absent, 6)}; run the study again"
 
 
 @dataclass(frozen=True)
