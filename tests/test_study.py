@@ -52,7 +52,7 @@ def test_another_kind_of_model_starts_afresh():
         ({"corpus": {**CORPUS, "langauges": "eng"}}, 'of "corpus" "langauges"; did you mean "lang'),
         (
             {"corpus": {"languages": "eng"}},
-            '"corpus.source" is required. Valid: fleurs, flores, man',
+            '"corpus.source" is required. Valid: fleurs, flores, lists, man',
         ),
         ({"model": {"family": "seemless"}}, 'unknown model "seemless"; did you mean "seamless"'),
         ({"model": {**MODEL, "dtype": "float23"}}, 'model.dtype: unknown value "float23"; did you'),
