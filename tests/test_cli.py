@@ -340,7 +340,7 @@ def test_models_fit_a_terminal_of_80_columns():
     lines = [" ".join(line.split()) for line in narrow("models")]
     start = lines.index("seamless SeamlessM4T")
     block = lines[start : lines.index("", start)]
-    assert "licence CC-BY-NC-4.0" in block
+    assert "licence CC-BY-NC-4.0; demo, demo-untrained, tiny: Apache-2.0" in block
     assert "languages text 96, speech 101" in block
     assert any(line.startswith("checkpoints facebook/seamless-m4t-v2-large") for line in block)
     assert any(line.startswith("taps in, 1 … last layer") for line in block)

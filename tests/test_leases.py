@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -125,10 +126,12 @@ def test_wall_clocks_do_not_matter(folder):
     assert leases.take(NAME) is not None
 
 
-def test_of_many_that_find_a_lost_holder_one_takes_over(folder):
+def test_of_many_that_find_a_lost_holder_one_takes_over(folder, request):
     """All have watched it for long enough, and all want it at the same moment."""
     clock = Clock()
-    for i in range(40):
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-5)  # threads change places often enough to meet in between
+    for i in range(400):
         elsewhere(folder)
         (folder / f"{NAME}.json").rename(folder / f"{i}.json")
         racers = [Leases(folder, dead=60, clock=clock) for _ in range(4)]
@@ -139,6 +142,37 @@ def test_of_many_that_find_a_lost_holder_one_takes_over(folder):
             taken = list(pool.map(lambda racer, name: racer.take(name), racers, [str(i)] * 4))
         assert sum(t is not None for t in taken) == 1
         assert racers[0].state(str(i))["holder"] != "other"
+        for racer in racers:
+            racer.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_heir_that_is_lost_while_it_takes_over_has_a_heir(folder):
+    """Killed between its claim and its lease: the claim has a holder that can be lost as well."""
+    clock = Clock()
+    elsewhere(folder)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from isogloss.leases import Leases\n"
+        "now = iter((0.0, 61.0, 61.0, 61.0))\n"
+        "leases = Leases(Path(sys.argv[1]), dead=60, clock=lambda: next(now))\n"
+        f"assert leases.take({NAME!r}) is None\n"
+        "Path.replace = lambda *_: os._exit(9)\n"
+        f"leases.take({NAME!r})\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert killed.returncode == 9
+    leases = Leases(folder, dead=60, clock=clock)
+    assert leases.names() == [NAME]
+    assert leases.state(NAME)["holder"] == "other"
+    assert leases.take(NAME) is None
+    clock.now += 61
+    lease = leases.take(NAME)
+    assert lease.before["holder"] == "other"
+    assert [p.name for p in folder.iterdir() if ".after-" in p.name] == []
+    leases.close()
+    assert leases.names() == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "null", "[" * 100_000, "\0\0"])

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -124,16 +125,11 @@ class Leases:
         Raises:
             OutputError: The folder cannot be written.
         """
-        before: dict[str, Any] = {}
-        path = self._path(name)
-        if self._text(path) is not None:
-            judged = self._judged(name)
-            if judged is None or not self._bury(name, judged):
-                return None
-            before = _parsed(judged)
-        lease = Lease(name, before, dict(told))
-        if not self._create(path, self._content(lease)):
+        lease = Lease(name, told=dict(told))
+        before = self._seize(name, self._content(lease))
+        if before is None:
             return None
+        lease.before = before
         with self._lock:
             self._held[name] = lease
             if self._heart is None:
@@ -241,14 +237,45 @@ class Leases:
     def _read(self, path: Path) -> dict[str, Any]:
         return _parsed(self._text(path) or "")
 
-    def _create(self, path: Path, text: str) -> bool:
-        """Make a lease with its content in one step; False if there is one."""
+    def _seize(self, name: str, text: str) -> dict[str, Any] | None:
+        """Put our lease where there is none, or one of a lost holder; None if another was quicker.
+
+        Returns:
+            What the lost holder's lease said; empty if there was none.
+        """
+        path = self._path(name)
+        if self._text(path) is None:
+            return {} if self._put(path, text, new=True) else None
+        judged = self._judged(name)
+        if judged is None:
+            return None
+        # A file cannot be replaced on condition of what it says. So whoever would follow this very
+        # holder first takes a lease on that, and looks again: the lease that was judged can only
+        # have been replaced by one who held the claim. A claim may have a lost holder as well.
+        claim = f".after-{sha256(f'{name} {judged}'.encode()).hexdigest()[:32]}"
+        if self._seize(claim, text) is None:
+            return None
+        try:
+            if self._text(path) != judged:
+                return None
+            self._put(path, text, new=False)
+        finally:
+            with suppress(OSError):
+                self._path(claim).unlink(missing_ok=True)
+        self._seen.pop(name, None)
+        return _parsed(judged)
+
+    def _put(self, path: Path, text: str, *, new: bool) -> bool:
+        """Write a lease in one step; False if it should be new and there is one."""
         ready = self.folder / f".{self._me['holder']}.{threading.get_ident()}"
         try:
             # Not with its parents: the folder of a run that has gone, with a disk say, must not
             # come to stand in another place.
             self.folder.mkdir(exist_ok=True)
             ready.write_text(text, encoding="utf-8")
+            if not new:
+                ready.replace(path)
+                return True
             try:
                 os.link(ready, path)
             except FileExistsError:
@@ -267,26 +294,6 @@ class Leases:
             with suppress(OSError):
                 ready.unlink(missing_ok=True)
         return True
-
-    def _bury(self, name: str, judged: str) -> bool:
-        """Carry away the lease that was judged dead; False if another was quicker."""
-        path, grave = self._path(name), self.folder / f".{self._me['holder']}.{uuid4().hex}.dead"
-        if self._text(path) != judged:
-            return False
-        try:
-            path.rename(grave)
-        except OSError:
-            return False
-        mine = self._text(grave) == judged
-        with suppress(OSError):
-            if mine:
-                grave.unlink()
-            elif not path.exists():
-                # Between the look and the rename another had buried it and taken the work: its
-                # lease goes back to where it was.
-                grave.rename(path)
-        self._seen.pop(name, None)
-        return mine
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat):
