@@ -33,8 +33,7 @@ def found_again(run: Run, code: str) -> tuple[float, float]:
     views = {}
     for unit in run.units:
         if unit.language in (code, "eng"):
-            tap = {"text": unit.taps[-1], "speech": unit.taps[-1]}[unit.modality]
-            rows = store.view(unit, tap)[: len(unit.sentences)].astype(float)
+            rows = store.view(unit, unit.taps[-1])[: len(unit.sentences)].astype(float)
             order = np.argsort(unit.sentences)
             views[unit.language, unit.modality] = _unit((rows - rows.mean(0))[order])
     text = views[code, "text"]

@@ -1,7 +1,7 @@
 """Decide what a study needs, before anything is run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,7 +9,7 @@ from typing import Any
 
 from isogloss import confounds
 from isogloss.analyses.base import Contents
-from isogloss.corpora.base import Clip, Modality, Selection, Utterance
+from isogloss.corpora.base import Clip, Corpus, Modality, Selection, Utterance
 from isogloss.errors import CorpusError, ModelError, StudyError, choices
 from isogloss.events import Events, Silent, task
 from isogloss.identifying import Inputs, identify
@@ -52,9 +52,7 @@ class Plan:
     @cached_property
     def texts(self) -> dict[tuple[str, str], str]:
         """(language, sentence) -> its text, also where no chosen utterance has it."""
-        every = reversed(self.selection.corpus.utterances)
-        used = (u for (_, m), items in self.selection.items.items() if m == "text" for u in items)
-        return {(u.language, u.sentence): u.text for u in (*every, *used) if u.text}
+        return texts_of(self.selection.corpus, self.selection.items)
 
     def bytes(self, unit: Unit) -> int:
         """Size of a unit's activations on disk."""
@@ -112,6 +110,53 @@ class Draft:
         )
 
 
+def selected(study: Study, corpus: Corpus, *, recordings: int = 1) -> Selection:
+    """Choose the utterances of a study that its model can take.
+
+    Args:
+        study: The study.
+        corpus: Its corpus, as read.
+        recordings: Of each sentence, at most.
+
+    Raises:
+        CorpusError: The corpus gives unknown languages, or its languages share no sentences.
+        ModelError: The model does not know a language that was named.
+        StudyError: A language or a confound is unknown.
+    """
+    foreign = sorted({u.language for u in corpus.utterances} - set(languages()))
+    if foreign:
+        raise CorpusError(
+            f"the corpus {corpus.name} gives languages that are not known by that code: "
+            f"{choices(foreign)}. A corpus must give ISO 639-3 codes of `isogloss languages`"
+        )
+    selection = select(
+        corpus,
+        languages=study.corpus.languages,
+        modalities=study.corpus.modalities,
+        sentences=study.corpus.sentences,
+        recordings=recordings,
+        seed=study.seed,
+    )
+    selection = spoken(selection, study.model, study.corpus.languages)
+    chosen = (u for items in selection.items.values() for u in items)
+    confounds.check(study.confounds, (), known=confounds.known(chosen))
+    return selection
+
+
+def texts_of(
+    corpus: Corpus, items: Mapping[tuple[str, Modality], Sequence[Utterance]]
+) -> dict[tuple[str, str], str]:
+    """(language, sentence) -> its text, also where no chosen utterance has it.
+
+    Args:
+        corpus: All utterances.
+        items: Those that were chosen, whose text comes before that of others.
+    """
+    used = (u for (_, m), found in items.items() if m == "text" for u in found)
+    every = (*reversed(corpus.utterances), *used)
+    return {(u.language, u.sentence): u.text for u in every if u.text}
+
+
 def draft(study: Study, events: Events | None = None) -> Draft:
     """Read the corpus table and the model's configuration, and choose what is used.
 
@@ -139,24 +184,8 @@ def draft(study: Study, events: Events | None = None) -> Draft:
         events.advance("read model and corpus", 1, study.corpus.source)
         corpus = study.corpus.load()
         events.advance("read model and corpus", 1)
-    foreign = sorted({u.language for u in corpus.utterances} - set(languages()))
-    if foreign:
-        raise CorpusError(
-            f"the corpus {corpus.name} gives languages that are not known by that code: "
-            f"{choices(foreign)}. A corpus must give ISO 639-3 codes of `isogloss languages`"
-        )
-    selection = select(
-        corpus,
-        languages=study.corpus.languages,
-        modalities=study.corpus.modalities,
-        sentences=study.corpus.sentences,
-        recordings=study.corpus.recordings,
-        seed=study.seed,
-    )
-    selection = spoken(selection, study.model, study.corpus.languages)
+    selection = selected(study, corpus, recordings=study.corpus.recordings)
     own = {(code, m): study.model.fingerprint_of(m, code) for code, m in selection.items}
-    chosen = (u for items in selection.items.values() for u in items)
-    confounds.check(study.confounds, (), known=confounds.known(chosen))
     return Draft(study, selection, layout, taps, fingerprint, own)
 
 

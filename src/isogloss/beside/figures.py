@@ -92,11 +92,7 @@ def _curves(
         f"{title}, {beside.names[0]} and {beside.names[1]}",
         f"Mean similarity ({'calibrated, ' if calibrated else ''}{measure}) on the sentences that "
         f"both runs have. {_CALIBRATED if calibrated else ''}"
-        + (
-            "Bands are 95 % intervals of the mean, by a jackknife over languages. "
-            if banded
-            else ""
-        ),
+        f"{_BANDS if banded else ''}",
         tuple(panels),
         columns=max(1, len(panels)),
         notes=beside.marks,

@@ -22,7 +22,7 @@ from isogloss.beside.data import Beside
 from isogloss.beside.scores import Alike, Scores
 from isogloss.beside.tables import tables
 from isogloss.compare import prune
-from isogloss.errors import IsoglossError, MissingExtraError, StoreError, StudyError
+from isogloss.errors import MissingExtraError, StoreError, StudyError
 from isogloss.events import Events, Silent
 from isogloss.results import write
 from isogloss.sharing import Options
@@ -30,7 +30,7 @@ from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 from isogloss.storage import atomic, sealing
 from isogloss.together.ground import Ground
-from isogloss.together.models import Model, load
+from isogloss.together.models import Model, claim, load
 
 RECORD = "compare.json"
 FORMAT = 1
@@ -140,7 +140,7 @@ def _compare(
     alike = Alike(shared, parts, options, splits, taps, events)
     asked = alike.asked(models)
     if keep:
-        _claim(output, models)
+        claim(output, models, RECORD)
         _retire(output, about)
         sealing.write(output / RECORD, about)
     scores = alike.of(models, asked)
@@ -162,23 +162,6 @@ def _compare(
         _write(done, output)
         prune(output / "results" / "parts", scores.files)
     return done
-
-
-def _claim(output: Path, models: Sequence[Model]) -> None:
-    """Refuse a folder that holds anything but an earlier comparison."""
-    for model in models:
-        own, its = output.resolve(), model.run.folder.resolve()
-        if own == its or its in own.parents:
-            raise IsoglossError(
-                f"{output} belongs to the run in {model.run.folder}, which is only read; choose "
-                "another --output"
-            )
-    if output.exists() and not output.is_dir():
-        raise IsoglossError(f"{output} is a file; choose another --output")
-    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
-        raise IsoglossError(
-            f"{output} holds something else (there is no {RECORD} in it); choose another --output"
-        )
 
 
 def _retire(output: Path, about: dict[str, Any]) -> None:

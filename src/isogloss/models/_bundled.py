@@ -8,6 +8,7 @@ one that nobody trained.
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from isogloss.models import _small, _tiny
 from isogloss.models._checkpoint import Checkpoint, FolderCheckpoint
@@ -29,9 +30,8 @@ def bundled(name: str) -> Checkpoint | None:
     if name == DEMO:
         return _Trained(DEMO, demo_folder())
     if name == TWIN:
-        folder = demo_folder()
-        config = {**read_json(folder / CONFIG), "dtype": "float32"}
-        recipe = digest([SEED, config, read_json(folder / MARKER)["pieces"]])[:16]
+        config = _twin_config()
+        recipe = digest([SEED, config, read_json(demo_folder() / MARKER)["pieces"]])[:16]
         return _small.Built(TWIN, config, recipe, _build_twin)
     return None
 
@@ -55,10 +55,14 @@ class _Trained(FolderCheckpoint):
         return f"seamless-{self.name}"
 
 
+def _twin_config() -> dict[str, Any]:
+    return {**read_json(demo_folder() / CONFIG), "dtype": "float32"}
+
+
 def _build_twin(folder: Path) -> None:
     """Draw the weights that training started from, beside the same tokeniser."""
     source = demo_folder()
-    config = {**read_json(source / CONFIG), "dtype": "float32"}
+    config = _twin_config()
     extractor = read_json(source / "preprocessor_config.json")
     pieces = (source / _small.PIECES).read_bytes()
     marker = {"untrained": True, "pieces": name_of(pieces)}

@@ -21,7 +21,7 @@ from isogloss.analyses.cross_lingual import CrossLingual
 from isogloss.analyses.cross_modal import CrossModal
 from isogloss.analyses.gaps import Gaps
 from isogloss.compare import compare, prune
-from isogloss.errors import IsoglossError, MissingExtraError, StudyError, choices
+from isogloss.errors import MissingExtraError, StudyError, choices
 from isogloss.events import Events, Silent
 from isogloss.results import SCHEMA, write
 from isogloss.sharing import Options
@@ -29,7 +29,7 @@ from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
 from isogloss.storage import atomic, sealing
 from isogloss.together.ground import Ground, ground
-from isogloss.together.models import Model, load
+from isogloss.together.models import Model, claim, load
 from isogloss.together.result import Together, record
 from isogloss.together.tables import differences, gap_counts
 
@@ -87,7 +87,7 @@ def together(
     study |= {name: value for name, value in given.items() if value is not None}
     parts = [specs.parse(MEASURES, m) for m in (measures or study["measures"])]
     options = _options(study)
-    _claim(output, models)
+    claim(output, models, RECORD)
     lines = tuple(specs.write(MEASURES, part) for part in parts)
     sealing.write(output / RECORD, record(models, shared, lines, options))
     results, means, files = _scored(models, shared, parts, options, events)
@@ -118,23 +118,6 @@ def _options(study: dict[str, Any]) -> Options:
     if study["interval"] not in INTERVALS:
         raise StudyError(f"interval must be one of {choices(INTERVALS)}, not {study['interval']!r}")
     return Options.of(study)
-
-
-def _claim(output: Path, models: Sequence[Model]) -> None:
-    """Refuse a folder that holds anything but an earlier comparison."""
-    for model in models:
-        own, its = output.resolve(), model.run.folder.resolve()
-        if own == its or its in own.parents:
-            raise IsoglossError(
-                f"{output} belongs to the run in {model.run.folder}, which is only read; choose "
-                "another --output"
-            )
-    if output.exists() and not output.is_dir():
-        raise IsoglossError(f"{output} is a file; choose another --output")
-    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
-        raise IsoglossError(
-            f"{output} holds something else (there is no {RECORD} in it); choose another --output"
-        )
 
 
 def _scored(

@@ -109,6 +109,32 @@ def load(folders: Sequence[str | Path], root: Path, *, equal: bool = False) -> t
 _LEAST = 2
 
 
+def claim(output: Path, models: Sequence[Model], record: str) -> None:
+    """Refuse an output folder that holds anything but an earlier comparison of the same kind.
+
+    Args:
+        output: The folder.
+        models: The runs that are compared.
+        record: Name of the file that such a comparison leaves.
+
+    Raises:
+        IsoglossError: It holds something else, is a file, or belongs to one of the runs.
+    """
+    for model in models:
+        own, its = output.resolve(), model.run.folder.resolve()
+        if own == its or its in own.parents:
+            raise IsoglossError(
+                f"{output} belongs to the run in {model.run.folder}, which is only read; choose "
+                "another --output"
+            )
+    if output.exists() and not output.is_dir():
+        raise IsoglossError(f"{output} is a file; choose another --output")
+    if output.is_dir() and any(output.iterdir()) and not (output / record).exists():
+        raise IsoglossError(
+            f"{output} holds something else (there is no {record} in it); choose another --output"
+        )
+
+
 def _one_corpus(runs: Sequence[Run]) -> None:
     """Refuse runs of different corpora, or of different texts of one."""
     first = runs[0]

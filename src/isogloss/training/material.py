@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogloss import confounds
 from isogloss.analyses.base import Contents
 from isogloss.confounds import covariates
-from isogloss.corpora.base import Clip, Corpus, Modality, Utterance
-from isogloss.errors import CorpusError, choices
+from isogloss.corpora.base import Clip, Modality, Utterance
+from isogloss.errors import CorpusError
 from isogloss.extraction.inputs import Prepared, prepare
 from isogloss.extraction.rows import Encoded
 from isogloss.identifying import identify
-from isogloss.languages import language, languages
+from isogloss.languages import language
 from isogloss.models.base import Features, TapPair
-from isogloss.selection import select
-from isogloss.spoken import spoken
+from isogloss.planning import selected, texts_of
 from isogloss.storage.store import Unit
 from isogloss.study import Study
 from isogloss.takes import numbers
@@ -59,22 +57,7 @@ def choose(study: Study) -> Chosen:
         ModelError: The model does not know a language that was named.
     """
     corpus = study.corpus.load()
-    foreign = sorted({u.language for u in corpus.utterances} - set(languages()))
-    if foreign:
-        raise CorpusError(
-            f"the corpus {corpus.name} gives languages that are not known by that code: "
-            f"{choices(foreign)}. A corpus must give ISO 639-3 codes of `isogloss languages`"
-        )
-    selection = select(
-        corpus,
-        languages=study.corpus.languages,
-        modalities=study.corpus.modalities,
-        sentences=study.corpus.sentences,
-        seed=study.seed,
-    )
-    selection = spoken(selection, study.model, study.corpus.languages)
-    used = (u for items in selection.items.values() for u in items)
-    confounds.check(study.confounds, (), known=confounds.known(used))
+    selection = selected(study, corpus)
     with ThreadPoolExecutor(study.jobs or os.cpu_count()) as pool:
         inputs = {key: identify(selection, *key, study, pool) for key in selection.items}
     items = {key: found.utterances for key, found in inputs.items() if found.utterances}
@@ -86,15 +69,7 @@ def choose(study: Study) -> Chosen:
             f"modalities{why}. `isogloss corpus show` has all reasons"
         )
     companions = {code: found.companions for (code, _), found in inputs.items() if found.companions}
-    return Chosen(corpus.name, items, _texts(corpus, items), companions, len(dropped))
-
-
-def _texts(
-    corpus: Corpus, items: Mapping[Key, tuple[Utterance, ...]]
-) -> dict[tuple[str, str], str]:
-    used = (u for (_, m), found in items.items() if m == "text" for u in found)
-    every = (*reversed(corpus.utterances), *used)
-    return {(u.language, u.sentence): u.text for u in every if u.text}
+    return Chosen(corpus.name, items, texts_of(corpus, items), companions, len(dropped))
 
 
 Make = Callable[[Any, Any], Features]
