@@ -1,21 +1,20 @@
 """The report on one run beside another, and the section that it is in the report of a run."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import polars as pl
 
-from isogloss import __version__, specs
+from isogloss import specs
 from isogloss.beside.data import KINDS, Beside
 from isogloss.beside.findings import CALLED
 from isogloss.beside.run import Compared
 from isogloss.languages import name_of
 from isogloss.report import Banner, Column, Download, Report, Section, Table, safe_csv
-from isogloss.report.sections import COUNTED, SYNTHETIC, called, dropped
+from isogloss.report.sections import dropped
 from isogloss.report.sections import section as of_question
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import as_yaml
-from isogloss.together.models import Model
+from isogloss.together import about
 
 
 def sections(beside: Beside) -> Iterator[Section]:
@@ -75,12 +74,12 @@ def content(done: Compared) -> Report:
         f"{done.models[0].run.corpus['name']}",
         banners=tuple(_banners(done)),
         sections=(_runs(done), *sections(done)),
-        counts=_counts(done),
+        counts=about.counts(done.models, done.ground, "both runs"),
         dropped=dropped(
             (x.language, x.modality or "both", x.reason, x.sentences) for x in done.ground.left_out
         ),
         study_yaml=as_yaml(done.about),
-        environment=tuple(_environment(done)),
+        environment=about.environment(done.models),
         notes=tuple(_notes(done)),
         downloads=tuple(
             Download(f"{name}.csv", "text/csv", safe_csv(frame))
@@ -97,7 +96,7 @@ def _runs(done: Compared) -> Section:
             m.name,
             m.run.model["title"],
             m.run.model["family"],
-            _checkpoint(m),
+            about.checkpoint(m),
             "random" if m.run.model["untrained"] else "trained",
             m.run.made,
             str(m.run.folder),
@@ -125,43 +124,10 @@ def _runs(done: Compared) -> Section:
     )
 
 
-def _checkpoint(model: Model) -> str:
-    settings = model.run.study["model"]
-    found = [str(settings[k]) for k in ("checkpoint", "text", "speech") if settings.get(k)]
-    return ", ".join(found) or ", ".join(f"{k} {str(v)[:12]}" for k, v in _digests(model).items())
-
-
-def _digests(model: Model) -> dict[str, Any]:
-    return dict(model.run.model["checkpoint"])
-
-
 def _banners(done: Compared) -> Iterator[Banner]:
-    untrained = [m.name for m in done.models if m.run.model["untrained"]]
-    if untrained:
-        yield Banner(
-            "warning",
-            f"The weights of {' and '.join(untrained)} are random: nothing was ever learned. "
-            "Scores above chance are what any network passes on of its input: letters, sounds, "
-            "length.",
-        )
-    if any(m.run.corpus["synthetic_speech"] for m in done.models):
-        yield SYNTHETIC
+    yield from about.banners(done.models)
     for note in done.notes:
         yield Banner("info", note)
-
-
-def _counts(done: Compared) -> Table:
-    columns = (
-        *COUNTED,
-        Column("shared", "integer", "Sentences that both runs have"),
-        *(Column(m.name, "integer", "Sentences of this run") for m in done.models),
-    )
-    rows = []
-    for (code, modality), ids in sorted(done.ground.sentences.items()):
-        own = [m.contents.sentences.get((code, modality)) for m in done.models]
-        counts = [None if s is None else len(s) for s in own]
-        rows.append((code, *called(code), modality, len(ids), *counts))
-    return Table("What was compared", columns, tuple(rows))
 
 
 def _notes(done: Compared) -> Iterator[str]:
@@ -170,17 +136,4 @@ def _notes(done: Compared) -> Iterator[str]:
         "halves share no sentence, so half their difference shows how far a score moves with them."
     )
     yield from dict.fromkeys(note for m in done.models for note in m.run.model["notes"])
-    yield from dict.fromkeys(note for m in done.models for note in m.run.corpus["notes"])
-    corpus = done.models[0].run.corpus
-    yield f"The corpus: {corpus['description']} Licence: {corpus['licence']}."
-
-
-def _environment(done: Compared) -> Iterator[tuple[str, str]]:
-    for m in done.models:
-        yield f"{m.name}: made", m.run.made
-        for key, value in _digests(m).items():
-            yield f"{m.name}: checkpoint {key}", str(value)
-        for key in ("isogloss", "torch", "transformers"):
-            if key in m.run.environment:
-                yield f"{m.name}: {key}", str(m.run.environment[key])
-    yield "report by", f"isogloss {__version__}"
+    yield from about.corpus_notes(done.models)

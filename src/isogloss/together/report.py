@@ -4,21 +4,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import polars as pl
 
-from isogloss import __version__, specs
+from isogloss import specs
 from isogloss.analyses._gap_table import MODAL, SPEECH, TEXT
 from isogloss.errors import choices
 from isogloss.report import Banner, Column, Download, Report, Section, Table, safe_csv
-from isogloss.report.sections import COUNTED, SYNTHETIC, called, dropped, marks
+from isogloss.report.sections import called, dropped, marks
 from isogloss.report.sections import section as of_question
 from isogloss.results import PLAIN
 from isogloss.similarity.measures import MEASURES
 from isogloss.study import as_yaml
-from isogloss.together import bars, figures, findings
-from isogloss.together.models import Model, joined
+from isogloss.together import about, bars, figures, findings
+from isogloss.together.models import joined
 from isogloss.together.result import Together
 from isogloss.together.tables import summary
 
@@ -29,17 +28,18 @@ def content(done: Together) -> Report:
     for line in done.measures:
         sections += _of_measure(done, line, several=len(done.measures) > 1)
     names = [m.name for m in done.models]
+    options = ", ".join(f"{k} {v}" for k, v in asdict(done.options).items())
     return Report(
         title=f"{choices(names, 8)} on {done.models[0].run.corpus['name']}",
         subtitle="Several models on the same languages and sentences",
         banners=tuple(_banners(done)),
         sections=tuple(sections),
-        counts=_counts(done),
+        counts=about.counts(done.models, done.ground, "all runs"),
         dropped=dropped(
             (x.language, x.modality or "both", x.reason, x.sentences) for x in done.ground.left_out
         ),
         study_yaml=as_yaml(done.record()),
-        environment=tuple(_environment(done)),
+        environment=about.environment(done.models, ("options", options)),
         notes=tuple(_notes(done)),
         downloads=tuple(
             Download(f"{name}.csv", "text/csv", safe_csv(frame))
@@ -147,7 +147,7 @@ def _models(done: Together) -> Section:
         (
             m.name,
             m.run.model["family"],
-            _checkpoint(m),
+            about.checkpoint(m),
             "none (random weights)" if m.run.model["untrained"] else m.run.model["licence"],
             "random" if m.run.model["untrained"] else "trained",
             len(m.languages),
@@ -193,31 +193,12 @@ def _n(done: Together, name: str) -> str:
     return f"N {low}{'' if low == high else f' to {high}'}{of}"
 
 
-def _checkpoint(model: Model) -> str:
-    settings = model.run.study["model"]
-    found = [str(settings[k]) for k in ("checkpoint", "text", "speech") if settings.get(k)]
-    return ", ".join(found) or ", ".join(f"{k} {v[:12]}" for k, v in _digests(model).items())
-
-
-def _digests(model: Model) -> dict[str, str]:
-    return {str(k): str(v) for k, v in model.run.model["checkpoint"].items()}
-
-
 def _synthetic(done: Together) -> bool:
     return any(m.run.corpus["synthetic_speech"] for m in done.models)
 
 
 def _banners(done: Together) -> Iterable[Banner]:
-    untrained = [m.name for m in done.models if m.run.model["untrained"]]
-    if untrained:
-        yield Banner(
-            "warning",
-            f"The weights of {joined(untrained)} are random: nothing was ever learned. "
-            "Scores above chance are what any network passes on of its input: letters, sounds, "
-            "length.",
-        )
-    if _synthetic(done):
-        yield SYNTHETIC
+    yield from about.banners(done.models)
     for note in done.notes:
         yield Banner("info", note)
     undefined = sum(int(f["score"].is_nan().sum()) for f in done.results.values())
@@ -230,20 +211,6 @@ def _banners(done: Together) -> Iterable[Banner]:
             f"{joined(unsaid)}: the run does not hold its texts, so nobody checked that its "
             "sentences are those of the others.",
         )
-
-
-def _counts(done: Together) -> Table:
-    columns = [
-        *COUNTED,
-        Column("shared", "integer", "Sentences that every run has"),
-        *(Column(m.name, "integer", "Sentences of this run") for m in done.models),
-    ]
-    rows = []
-    for (code, modality), ids in sorted(done.ground.sentences.items()):
-        own = [m.contents.sentences.get((code, modality)) for m in done.models]
-        counts = [None if s is None else len(s) for s in own]
-        rows.append((code, *called(code), modality, len(ids), *counts))
-    return Table("What was compared", tuple(columns), tuple(rows))
 
 
 def _notes(done: Together) -> Iterable[str]:
@@ -259,18 +226,4 @@ def _notes(done: Together) -> Iterable[str]:
     for note, count in Counter(every).items():
         names = [m.name for m in done.models if note in m.run.model["notes"]]
         yield note if count == len(done.models) else f"{joined(names)}: {note}"
-    yield from dict.fromkeys(n for m in done.models for n in m.run.corpus["notes"])
-    corpus: dict[str, Any] = done.models[0].run.corpus
-    yield f"The corpus: {corpus['description']} Licence: {corpus['licence']}."
-
-
-def _environment(done: Together) -> Iterable[tuple[str, str]]:
-    for m in done.models:
-        yield f"{m.name}: made", m.run.made
-        for key, value in _digests(m).items():
-            yield f"{m.name}: checkpoint {key}", value
-        for key in ("isogloss", "torch", "transformers"):
-            if key in m.run.environment:
-                yield f"{m.name}: {key}", str(m.run.environment[key])
-    yield "options", ", ".join(f"{k} {v}" for k, v in asdict(done.options).items())
-    yield "report by", f"isogloss {__version__}"
+    yield from about.corpus_notes(done.models)
