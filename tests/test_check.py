@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,11 @@ from isogloss.checking import Checked, check
 from isogloss.cli import call
 from isogloss.cli.check import annotation
 from isogloss.errors import IsoglossError, StudyError
+from isogloss.events import Silent
 from isogloss.results import write
 from isogloss.runs import Run
+from isogloss.settings import digest
+from isogloss.storage import sealing
 from planted import Plan, plant
 
 LANGUAGES = ("arb", "deu", "eng", "fin")
@@ -81,7 +85,13 @@ def test_taps_modalities_scores_and_several_conditions(runs):
     (raw,) = check(runs["good"], min_cross_modal=0, scores="raw")
     assert raw.found == pytest.approx(mean_of(runs["good"])["score"])
     # Text has no tap of this name, but speech has.
-    assert [f.what for f in check(runs["good"], min_cross_lingual=0, tap="len")] == [SPEECH]
+    text, speech = check(runs["good"], min_cross_lingual=0, tap="len")
+    assert (text.what, text.passed, text.tap) == (TEXT, False, "len")
+    assert text.reason == "it has no tap len; --modalities speech asks of speech alone"
+    assert (speech.what, speech.passed) == (SPEECH, True)
+    assert [f.what for f in check(runs["good"], min_cross_lingual=0, modalities="speech")] == [
+        SPEECH
+    ]
 
 
 def test_without_confounds_if_the_run_has_them(tmp_path):
@@ -125,8 +135,9 @@ def test_a_gap_that_has_grown_beyond_its_interval_fails(runs):
         assert one.passed is holds
 
 
-def test_an_equal_run_has_lost_nothing(runs):
-    found = check(runs["good"], baseline=runs["twin"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_equal_run_has_lost_nothing(runs, strict):
+    found = check(runs["good"], baseline=runs["twin"], strict=strict)
     assert len(found) == 3
     for f in found:
         assert (f.found, f.low, f.high, f.passed) == (0, 0, 0, True)
@@ -152,29 +163,202 @@ def test_what_cannot_be_computed_never_passes(runs, tmp_path):
     assert check(folder, min_cross_modal=-9, tap="6")[0].passed
 
 
-def test_a_collapsed_language_is_a_loss_against_the_baseline(runs, tmp_path):
-    folder = tmp_path / "collapsed"
+def collapsed(folder, languages):
+    """A run in which the speech of some languages no longer varies at the last tap."""
     plant(folder, Plan(own={"6": 0.3, "len": 0.4}), **QUICK)
     run = Run.read(folder)
     store = run.store()
-    unit = next(u for u in run.units if (u.language, u.modality) == ("fin", "speech"))
-    arrays = {t: store.view(unit, t).copy() for t in unit.taps}
-    arrays["len"][:] = 1.0
-    record = store.record(unit)
-    for path in (folder / "activations").glob(f"{unit.name}*"):
-        path.unlink()
     fresh = run.store()
-    fresh.claim(Run.read(folder).store().study())
-    keys = ("sentences", "takes", "planned", "lengths", "speakers", "covariates", "failed",
-            "notes", "device", "seconds")  # fmt: skip
-    fresh.put(unit, arrays, {k: record[k] for k in keys})
+    fresh.claim(store.study())
+    for unit in run.units:
+        if unit.modality != "speech" or unit.language not in languages:
+            continue
+        arrays = {t: store.view(unit, t).copy() for t in unit.taps}
+        arrays["len"][:] = 1.0
+        record = store.record(unit)
+        for path in (folder / "activations").glob(f"{unit.name}*"):
+            path.unlink()
+        keys = ("sentences", "takes", "planned", "lengths", "speakers", "covariates", "failed",
+                "notes", "device", "seconds")  # fmt: skip
+        fresh.put(unit, arrays, {k: record[k] for k in keys})
     api.analyse(folder)
+    return folder
+
+
+def test_a_collapsed_language_is_a_loss_against_the_baseline(runs, tmp_path):
+    folder = collapsed(tmp_path / "collapsed", ["fin"])
     found = {f.what: f for f in check(folder, baseline=runs["good"])}
     assert not found[MODAL].passed
     assert found[MODAL].reason == "no score of fin"
     assert not found[SPEECH].passed
     assert found[TEXT].passed
     assert not check(folder, min_cross_modal=-9)[0].passed
+
+
+def test_a_language_that_has_collapsed_in_both_runs_is_named_and_does_not_pass(tmp_path):
+    folder = collapsed(tmp_path / "new", ["fin"])
+    shutil.copytree(folder, tmp_path / "old")
+    found = {f.what: f for f in check(folder, baseline=tmp_path / "old")}
+    assert not found[MODAL].passed
+    assert found[MODAL].reason == "no score of fin"
+    assert found[SPEECH].reason == "no score of arb and fin, deu and fin, eng and fin"
+    assert found[TEXT].passed
+    assert all(f.passed for f in check(folder, baseline=tmp_path / "old", languages="arb,deu,eng"))
+
+
+def test_where_all_has_collapsed_every_language_is_named(runs, tmp_path):
+    folder = collapsed(tmp_path / "new", LANGUAGES)
+    limit, modal, text, speech = check(folder, min_cross_modal=-1.0, baseline=runs["good"])
+    assert limit.reason.startswith("no score of arb, deu, eng, fin (")
+    assert modal.reason == "no score of arb, deu, eng, fin"
+    assert [limit.passed, modal.passed, text.passed, speech.passed] == [False, False, True, False]
+    assert np.isnan(modal.found)
+    assert modal.scores == "calibrated"
+
+
+def fewer(origin, folder, keep):
+    """A run without some of the units of another."""
+    shutil.copytree(origin, folder)
+    for path in (folder / "results").glob("*.*"):
+        path.unlink()
+    run = Run.read(folder)
+    replace(run, units=tuple(u for u in run.units if keep(u))).write()
+    api.analyse(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mute(runs, tmp_path_factory):
+    """The good run, but for all of its speech."""
+    folder = tmp_path_factory.mktemp("mute") / "run"
+    return fewer(runs["good"], folder, lambda u: u.modality == "text")
+
+
+def test_a_modality_that_is_lost_never_passes(runs, mute, tmp_path, capsys):
+    for new, old, who in ((mute, runs["good"], "run"), (runs["good"], mute, "baseline")):
+        found = {f.what: f for f in check(new, baseline=old)}
+        assert set(found) == {MODAL, TEXT, SPEECH}
+        assert found[TEXT].passed
+        for kind in (MODAL, SPEECH):
+            assert not found[kind].passed
+            assert np.isnan(found[kind].found)
+            assert f"the {who} has no speech" in found[kind].reason
+    line = ["check", str(mute), "--baseline", str(runs["good"])]
+    assert call([*line, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["passed"] is False
+    assert [c["found"] is None for c in told["conditions"]] == [True, False, True]
+    assert call([*line, "--github"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert [text.partition(" ")[0] for text in said] == ["::error", "::notice", "::error", "held:"]
+    # What neither has is not asked about, unless it is named.
+    shutil.copytree(mute, tmp_path / "twin")
+    assert [f.what for f in check(mute, baseline=tmp_path / "twin")] == [TEXT]
+    named = check(mute, baseline=tmp_path / "twin", modalities=["text", "speech"])
+    assert [(f.what, f.passed) for f in named] == [(TEXT, True), (SPEECH, False)]
+    with pytest.raises(StudyError, match="there is nothing to check: neither"):
+        check(mute, baseline=tmp_path / "twin", modalities=[])
+
+
+def test_a_limit_on_what_the_run_does_not_have_is_not_held(mute):
+    modal, text, speech = check(mute, min_cross_modal=-1.0, min_cross_lingual=-1.0)
+    assert (modal.passed, modal.reason) == (False, "the run has no speech")
+    assert text.passed
+    assert not speech.passed
+    assert speech.reason == "the run has no speech; --modalities text asks of text alone"
+    assert "FAIL  cross-lingual speech at last, calibrated: undefined; at least -1" in str(speech)
+    assert [f.passed for f in check(mute, min_cross_lingual=-1.0, modalities="text")] == [True]
+
+
+def test_languages_that_only_the_baseline_has_are_a_loss_unless_others_are_named(runs, tmp_path):
+    new = fewer(runs["good"], tmp_path / "new", lambda u: u.language not in ("arb", "fin"))
+    found = check(new, baseline=runs["good"])
+    assert len(found) == 3
+    for f in found:
+        assert not f.passed
+        assert f.reason.startswith("the baseline has arb, fin too, which cannot be compared")
+    assert all(f.passed for f in check(new, baseline=runs["good"], languages=["deu", "eng"]))
+    # One language makes no pairs, so only its own text and speech are asked about.
+    assert [f.what for f in check(new, baseline=runs["good"], languages="deu")] == [MODAL]
+    (text,) = [
+        f
+        for f in check(new, baseline=runs["good"], languages="deu", modalities="text")
+        if f.what == TEXT
+    ]
+    assert text.reason.startswith("the run has only deu in text")
+    # More than the baseline is no loss.
+    assert all(f.passed for f in check(runs["good"], baseline=new))
+    # One modality of a language is lost.
+    part = fewer(runs["good"], tmp_path / "part", lambda u: u.name[:7] != "arb.spe")
+    found = {f.what: f for f in check(part, baseline=runs["good"])}
+    assert [found[k].passed for k in (MODAL, TEXT, SPEECH)] == [False, True, False]
+
+
+def test_limits_can_be_asked_of_some_languages(runs):
+    (found,) = check(runs["good"], min_cross_modal=0, languages="deu,fin")
+    rows = api.load_results(runs["good"])["cross_modal"].filter(label="len")
+    values = rows.filter(pl.col("language_a").is_in(["deu", "fin"]))["calibrated"]
+    assert found.languages == 2
+    assert found.found == pytest.approx(values.mean())
+    with pytest.raises(IsoglossError, match=r"spa \(Spanish\) is not in .*; it has arb, deu"):
+        check(runs["good"], min_cross_modal=0, languages=["spa"])
+
+
+def test_without_a_level_of_chance_raw_scores_are_not_taken_for_an_answer(tmp_path):
+    few = {"languages": LANGUAGES[:3], "measures": ("procrustes",), "analyses": ("cross_modal",)}
+    new, old = (planted(tmp_path / x, Plan(own={"len": s}), **few) for x, s in (("a", 0), ("b", 0)))
+    for question in ({"min_cross_modal": -1.0}, {"baseline": old}):
+        with pytest.raises(IsoglossError, match="no level of chance for procrustes .permutations"):
+            check(new, **question, modalities=[])
+    found = check(new, max_cross_modal=9.0, baseline=old, scores="raw", modalities=[])
+    assert [(f.scores, f.passed) for f in found] == [("raw", True), ("raw", True)]
+
+
+def test_strict_asks_the_baseline_for_an_interval_above_what_may_be_lost(runs):
+    plain = {f.what: f for f in check(runs["bad"], baseline=runs["good"])}[TEXT]
+    assert plain.low < 0 < plain.high
+    assert plain.passed
+    edge = -plain.low
+    for tolerance, holds in ((edge - 1e-6, False), (edge + 1e-6, True)):
+        found = check(runs["bad"], baseline=runs["good"], tolerance=tolerance, strict=True)
+        text = next(f for f in found if f.what == TEXT)
+        assert text.passed is holds
+    assert "by the whole interval" in str(text)
+    assert "by the whole interval" not in str(plain)
+
+
+class Heard(Silent):
+    """Keeps what is warned of."""
+
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+def test_other_recordings_than_those_of_the_baseline_are_a_warning(runs, tmp_path):
+    same, other = Heard(), Heard()
+    check(runs["good"], baseline=runs["twin"], tap="6", modalities=[], events=same)
+    assert same.warnings == []
+    folder = tmp_path / "other"
+    shutil.copytree(runs["twin"], folder)
+    run = Run.read(folder)
+    store = run.store()
+    for unit in run.units:
+        if unit.modality == "speech":
+            known = store.record(unit)["covariates"]
+            longer = known | {"seconds": [s + 1 for s in known["seconds"]]}
+            renamed = replace(unit, digest=digest([unit.digest]))
+            record = store.record(unit) | {"digest": renamed.digest, "covariates": longer}
+            (folder / "activations" / f"{unit.name}.json").unlink()
+            sealing.write(folder / "activations" / f"{renamed.name}.json", record)
+            run = replace(run, units=tuple(renamed if u == unit else u for u in run.units))
+    run.write()
+    check(runs["good"], baseline=folder, tap="6", modalities=[], events=other)
+    assert [text[:53] for text in other.warnings] == [
+        "The runs have heard different recordings in arb, deu,"
+    ]
 
 
 def test_a_run_that_is_not_whole_never_passes(runs, tmp_path):

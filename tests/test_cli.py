@@ -191,7 +191,7 @@ def test_a_language_with_too_little_speech_keeps_its_text(manifest, capsys):
 @pytest.mark.parametrize("inside", ["m.jsonl", "m.jsonl/x"])
 def test_an_output_that_cannot_be_written_gets_one_message(manifest, capsys, inside):
     assert run(manifest, "--output", str(manifest.parent / inside)) == 1
-    assert "cannot write" in one_line(capsys)
+    assert "m.jsonl is a file; choose another --output" in one_line(capsys)
 
 
 def test_a_failed_unit_is_named_and_exits_1(manifest, capsys, monkeypatch):

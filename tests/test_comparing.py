@@ -38,7 +38,7 @@ from isogloss.results import MEANS
 from isogloss.runs import Run
 from isogloss.settings import digest
 from isogloss.storage import sealing
-from isogloss.storage.store import Unit
+from isogloss.storage.store import Store, Unit
 from isogloss.study import Study
 from planted import Plan, plant
 
@@ -450,6 +450,75 @@ def test_each_measure_and_kind_of_scores_is_compared_by_itself(tmp_path):
     assert len(set(names)) == len(names)
 
 
+def edited(folder, **changes):
+    """Write other settings into a run's description: ``corpus__path`` is ``study.corpus.path``."""
+    values = sealing.read(folder / "run.json")
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        (values["model"] if section == "model" else values["study"][section])[key] = value
+    sealing.write(folder / "run.json", values)
+
+
+def other_notes(first, second):
+    done = compare_runs(first, second, taps="last", splits=0)
+    return [note for note in done.notes if "recordings" in note]
+
+
+def test_other_recordings_of_the_same_sentences_are_noted(runs, tmp_path):
+    a = runs["a"]
+    assert other_notes(a, runs["b"]) == [], "their units have the same digest"
+    # One model with all settings and sentences alike: only the inputs can be others.
+    same = rewritten(runs["b"], tmp_path / "same", lambda tap, x: x)
+    (note,) = other_notes(a, same)
+    assert note.startswith("The runs have heard different recordings in arb, deu, eng, fin,")
+    # Another checkpoint: its digests say nothing, and the lengths are equal.
+    edited(same, model__checkpoint={"weights": "1" * 64})
+    assert other_notes(a, same) == []
+    edited(same, corpus__voices=2)
+    (note,) = other_notes(a, same)
+    assert "(voices is 1 in a and 2 in same), so nobody knows whether" in note
+    # A recording that is longer, and one by another speaker.
+    run = Run.read(same)
+    store = run.store()
+    unit = next(u for u in run.units if (u.language, u.modality) == ("eng", "speech"))
+    known = store.record(unit)["covariates"]
+    store.amend(unit, {"covariates": known | {"seconds": [99.0, *known["seconds"][1:]]}})
+    (note,) = other_notes(a, same)
+    assert note.startswith("The runs have heard different recordings in eng, so")
+    store.amend(unit, {"covariates": known, "speakers": ["x"] * unit.rows})
+    assert "nobody knows" in other_notes(a, same)[0], "a speaker that is unknown may be the same"
+    one = shutil.copytree(a, tmp_path / "one")
+    spoken = Run.read(one)
+    mine = next(u for u in spoken.units if (u.language, u.modality) == ("eng", "speech"))
+    spoken.store().amend(mine, {"speakers": ["y", *["x"] * (mine.rows - 1)]})
+    assert "different recordings in eng" in other_notes(one, same)[0]
+
+
+def test_curves_have_all_taps_of_both_runs_or_of_neither(runs, tmp_path):
+    every = {"in", "1", "2", "3", "4", "5", "6", "len"}
+    bare = shutil.copytree(runs["b"], tmp_path / "bare")
+    shutil.rmtree(bare / "results" / "parts")
+    for second, labels in ((runs["b"], every), (bare, {"len"})):
+        for pair_ in ((runs["a"], second), (second, runs["a"])):
+            done = compare_runs(*pair_, taps=["len"], splits=0)
+            modal = done.curves.filter(analysis="cross_modal", group="matched")
+            for _, own in modal.group_by("run"):
+                assert set(own["label"]) == labels
+            assert row_of(done, MODAL)["difference"] != 0
+            assert "cross-lingual text: no tap len there, so it is not compared." in done.notes
+            assert not [note for note in done.notes if note.startswith(("cross-modal", SPEECH))]
+
+
+def test_lists_may_be_written_with_commas(runs):
+    done = compare_runs(runs["a"], runs["b"], names="new, old", languages="deu,eng,fin",
+                        taps="6,last", measures="svcca", splits=0)  # fmt: skip
+    assert done.names == ("new", "old")
+    assert done.ground.languages == ("deu", "eng", "fin")
+    assert set(done.differences["tap"]) == {"6", "len"}
+    with pytest.raises(StudyError, match="two different names"):
+        compare_runs(runs["a"], runs["b"], names="ab")
+
+
 # What is refused
 
 
@@ -480,6 +549,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(runs, tmp
         assert not out.exists()
     with pytest.raises(IsoglossError, match="belongs to the run"):
         compare_runs(a, b, a / "compare")
+    (tmp_path / "file").write_text("mine")
+    for out_ in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(IsoglossError, match="file is a file; choose another --output"):
+            compare_runs(a, b, out_)
+        with pytest.raises(IsoglossError, match="file is a file; choose another --output"):
+            Store(out_).claim({})
+    assert (tmp_path / "file").read_text() == "mine"
     out.mkdir()
     (out / "results").mkdir()
     (out / "results" / "mine.csv").write_text("mine")
@@ -524,6 +600,9 @@ def test_a_comparison_is_kept_beside_a_run_and_shown_in_its_report(runs, tmp_pat
         shutil.copytree(runs[name], folder)
     run = Run.read(folders[0])
     assert kept(run) is None
+    # As paths or as the run, with names in a list or with commas.
+    keep(str(folders[0]), str(folders[1]), names="x,y", splits=0, taps="last")
+    assert kept(str(folders[0])).names == ("x", "y")
     done = keep(run, folders[1], names=("trained", "untrained"), splits=8)
     shutil.rmtree(folders[1])
     found = kept(run)
@@ -592,13 +671,16 @@ def test_the_command_prints_a_table_and_json(runs, tmp_path, capsys):
     assert call(["compare", str(runs["a"])]) == 2
 
 
-def test_the_report_command_sets_a_run_beside_another(tmp_path):
+def test_the_report_command_sets_a_run_beside_another(tmp_path, capsys):
     folders = []
     for seed, name in enumerate("ab"):
         make_run(tmp_path / name, ("deu", "eng"), seed=seed, permutations=0, confounds=(),
                  analyses=("cross_modal",))  # fmt: skip
         api.analyse(tmp_path / name)
         folders.append(str(tmp_path / name))
+    assert call(["report", folders[0], "--names", "trained,untrained"]) == 2
+    assert "--names is for --beside" in capsys.readouterr().err
+    assert not (tmp_path / "a" / "report.html").exists()
     line = ["report", folders[0], "--beside", folders[1], "--names", "trained,untrained"]
     assert call(line) == 0
     assert "Beside untrained" in (tmp_path / "a" / "report.html").read_text()

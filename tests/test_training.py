@@ -16,12 +16,13 @@ import polars as pl
 import pytest
 
 import isogloss
-from isogloss import charts
+from isogloss import charts, specs
 from isogloss.analyses._gap_table import by_language
 from isogloss.api import analyse
 from isogloss.errors import CorpusError, ModelError, StoreError, StudyError
 from isogloss.events import Silent
 from isogloss.extraction.extract import extract
+from isogloss.similarity.measures import MEASURES
 from isogloss.training import GapCallback, GapWatch, curve, read_history, write_curve
 
 torch = pytest.importorskip("torch")
@@ -31,6 +32,7 @@ soundfile = pytest.importorskip("soundfile")
 from isogloss.models._tiny import cached_tiny_seamless  # noqa: E402
 from isogloss.models._weights import quiet  # noqa: E402
 from isogloss.training.guard import evaluating, same_randomness  # noqa: E402
+from isogloss.training.measuring import knows_chance  # noqa: E402
 
 LANGUAGES = ("deu", "eng", "fin")
 SENTENCES = 12
@@ -400,8 +402,9 @@ def test_recordings_come_as_samples_and_tensors_are_taken(corpus):
     def wrong(inputs, language):
         return {"x": np.zeros((2, 3))}
 
-    bad = GapWatch(corpus={**corpus, "modalities": "speech"}, speech=wrong, jobs=1)()
-    assert '(2, 3) at tap "x" for 12 inputs of deu' in bad.failure
+    bad = GapWatch(corpus={**corpus, "modalities": "speech"}, speech=wrong, jobs=1)
+    with pytest.raises(ModelError, match=r'\(2, 3\) at tap "x" for 3 inputs of deu'):
+        bad()
 
 
 def test_wrong_settings_are_refused_at_once(corpus, tiny, tmp_path):
@@ -477,6 +480,289 @@ def test_steps_that_come_several_at_a_time_are_not_missed(corpus):
     assert [g.step for g in callback.watch.history] == [6, 10, 16, 20]
 
 
+def few(corpus, **more):
+    """A watch that is quick to make and to call."""
+    settings = {"permutations": 2, "confounds": (), "taps": ["b"], "jobs": 1, **planted(0.5)}
+    return GapWatch(corpus=corpus, **{**settings, **more})
+
+
+def drawn(history, panel=0):
+    return {mark.name: mark.x for mark in curve(history).panels[panel].marks}
+
+
+def test_a_training_that_was_given_up_is_not_in_the_history(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    model, log = torch.nn.Identity(), lambda scalars, step: None
+    for shared, every, done, last in ((0.1, 2, 0, 8), (0.9, 3, 4, 9)):
+        seen = few(corpus, history=path, **planted(shared))
+        callback = GapCallback(seen, every=every)
+        callback.started(model, done, log, first=True)
+        for step in range(done + 1, last + 1):
+            callback.stepped(model, step, log, last=step == last)
+    found = read_history(path).filter(kind="cross_modal")
+    assert found["step"].to_list() == [0, 2, 4, 6, 9], "6 and 8 of the first training are gone"
+    low, high = found.filter(pl.col("step") < 4), found.filter(pl.col("step") >= 4)
+    assert high["calibrated"].min() > 0.5 > low["calibrated"].max()
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1 + 3 * (5 + 3), "none is deleted"
+
+
+def test_what_a_watch_holds_is_read_as_its_file(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    seen = few(corpus, history=path)
+    for steps, left in (
+        ([0, 2, 4, 6], [0, 2, 4, 6]),
+        ([6], [0, 2, 4, 6]),  # the end of a training, at a step that was just measured
+        ([4, 4, 6, 4, 5], [0, 2, 4, 5]),
+        ([0], [0]),
+    ):
+        for step in steps:
+            seen(step=step)
+        assert read_history(path)["step"].to_list() == [s for s in left for _ in range(3)]
+        assert drawn(path) == drawn(seen.history) == {"b": tuple(map(float, left))}
+
+
+def test_calls_at_one_step_are_told_apart(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    gaps = [few(corpus, history=path, taps=[tap])(step=3) for tap in "ab"]
+    assert read_history(path)["place"].unique().to_list() == ["b"]
+    assert drawn(path) == drawn(gaps) == {"b": (3.0,)}
+
+
+def test_a_line_for_each_tap_whichever_were_asked_for(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    few(corpus, history=path, taps=["b"])(step=0)
+    few(corpus, history=path, taps="all")(step=1)
+    assert list(drawn(path).items()) == [("a", (1.0,)), ("b", (0.0, 1.0))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"measure": "svcca(share=0.9, rule=linear)"}, "measure (svcca there, svcca(rule=linear)"),
+        ({"measure": "cka"}, "measure (svcca there, cka now)"),
+        ({"permutations": 3}, "permutations (2 there, 3 now)"),
+        ({"confounds": ["seconds"]}, "confounds (none there, seconds now)"),
+        ({"seed": 1}, "seed (0 there, 1 now)"),
+        ({"corpus": {"sentences": 11}}, "corpus ("),
+    ],
+)
+def test_a_history_of_another_watch_is_not_continued(corpus, tmp_path, changed, said):
+    path = tmp_path / "gaps.csv"
+    few(corpus, history=path)(step=0)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="name another file") as error:
+        few(corpus | changed.pop("corpus", {}), history=path, **changed)
+    assert said in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_a_corpus_may_lie_elsewhere_and_its_content_may_not_differ(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    few(corpus, history=path)(step=0)
+    shutil.copytree(Path(corpus["path"]).parent, tmp_path / "moved")
+    moved = {**corpus, "path": str(tmp_path / "moved" / "m.jsonl")}
+    few(moved, history=path)(step=1)
+    assert read_history(path)["step"].unique().to_list() == [0, 1]
+    table = tmp_path / "moved" / "m.jsonl"
+    table.write_text(table.read_text(encoding="utf-8").replace('"text": "', '"text": "no '))
+    with pytest.raises(StoreError, match="measured in another way .corpus "):
+        few(moved, history=path)
+
+
+def test_histories_without_settings_are_read_and_not_continued(corpus, tmp_path):
+    new, old = tmp_path / "new.csv", tmp_path / "old.csv"
+    seen = few(corpus, history=new)
+    for step in (0, 3, 6, 3, 4, 4):
+        seen(step=step)
+    rows = list(csv.reader(new.read_text(encoding="utf-8").splitlines()))
+    assert rows[0][-2:] == ["call", "settings"]
+    with old.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(row[:-2] for row in rows)
+    found = read_history(old)
+    assert found["step"].unique().to_list() == [0, 3, 4]
+    assert found.equals(read_history(new), null_equal=True)
+    assert drawn(old) == {"b": (0.0, 3.0, 4.0)}
+    before = old.read_bytes()
+    with pytest.raises(StoreError, match="earlier version.*name another file"):
+        few(corpus, history=old)
+    assert old.read_bytes() == before
+    old.write_bytes(before[: before.index(b"\n") + 1])
+    few(corpus, history=old)(step=9)
+    assert read_history(old)["step"].unique().to_list() == [9], "nothing was measured in it yet"
+
+
+def test_a_call_that_finds_no_room_leaves_no_part_of_a_line(corpus, tmp_path, caplog):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "gaps.csv"
+    seen = few(corpus, history=path)
+    seen(step=4)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, limits[1]))
+    try:
+        seen(step=8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    (record,) = caplog.records
+    assert "the history is not written: cannot write the history" in record.message
+    assert record.exc_info is None
+    seen(step=10)
+    assert read_history(path)["step"].to_list() == [4] * 3 + [10] * 3
+
+
+def test_a_call_after_a_line_that_was_cut_off_is_whole(corpus, tmp_path):
+    path = tmp_path / "gaps.csv"
+    seen = few(corpus, history=path)
+    seen(step=0)
+    before = path.read_bytes()
+    path.write_bytes(before[:-20])
+    seen(step=1)
+    assert read_history(path)["step"].to_list() == [0] * 2 + [1] * 3
+    assert path.read_bytes().startswith(before[:-20].rpartition(b"\n")[0] + b"\n1,")
+    path.unlink()
+    seen(step=2)
+    assert read_history(path)["step"].to_list() == [2] * 3, "a file that was deleted begins anew"
+
+
+def ones(*shape):
+    return lambda inputs, language: {"b": np.ones((len(inputs), *shape))}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (lambda x, code: np.ones((len(x), 3)), "returned something of type ndarray for deu"),
+        (lambda x, code: [np.ones((len(x), 3))], "returned something of type list for deu"),
+        (lambda x, code: {}, "returned no taps for deu"),
+        (lambda x, code: {code: np.ones((len(x), 3))}, "taps eng for eng, and deu for another"),
+        (ones(3, 3), r"\(3, 3, 3\) at tap \"b\" for 3 inputs of deu"),
+        (ones(0), r"\(3, 0\) at tap"),
+        (lambda x, code: {"b": x}, "no matrix of numbers at tap"),
+        (lambda x, code: {"b": [[1.0] * i for i in range(len(x))]}, "no matrix of numbers at tap"),
+        (lambda x, code: {"b": np.ones((len(x), 3)) + 1j}, "complex numbers at tap"),
+        (lambda x, code: {"b": torch.ones(len(x), 3) + 1j}, "complex numbers at tap"),
+        (lambda x, code: {"c": np.ones((len(x), 3))}, "no tap of the text encoder: c"),
+    ],
+)
+def test_what_functions_return_is_looked_at_when_they_are_bound(corpus, text, said):
+    with pytest.raises(ModelError, match=said):
+        few(corpus, text=text).bind(None)
+
+
+def test_functions_are_tried_on_every_language_and_keep_their_errors(corpus, caplog):
+    calls, known = [], {"deu": 1.0, "eng": 2.0}
+    functions = planted(0.5)
+
+    def text(inputs, language):
+        calls.append((language, len(inputs)))
+        return {"b": functions["text"](inputs, language)["b"] * known[language]}
+
+    with pytest.raises(KeyError, match="fin") as error:
+        few(corpus, text=text)(step=0)
+    assert error.traceback[-1].name == "text"
+    known["fin"] = 3.0
+    with pytest.raises(ModelError, match='unknown tap "zzz".*Valid: b'):
+        few(corpus, text=text, speech=text, taps=["zzz"]).bind(None)
+    calls.clear()
+    seen = few(corpus, text=text)
+    seen.bind(None)
+    assert calls == [(code, 3) for code in LANGUAGES]
+    assert not seen(step=0).failure
+    assert calls[3:] == [(code, SENTENCES) for code in LANGUAGES], "they are tried once"
+    del known["fin"]
+    assert seen(step=1).failure == "KeyError: 'fin'"
+    (record,) = caplog.records
+    assert record.exc_info[0] is KeyError, "the log says where"
+    caplog.clear()
+    lost = {"b": "b"}
+    other = few(corpus, text=lambda x, code: {lost["b"]: functions["text"](x, code)["b"]})
+    other(step=0)
+    lost["b"] = "c"
+    assert 'no tap "b" for deu now' in other(step=1).failure
+    (record,) = caplog.records
+    assert record.exc_info is None, "a message for users needs no traceback"
+
+
+def test_a_measure_without_chance_needs_permutations(corpus):
+    assert [n for n in MEASURES.names() if not knows_chance(specs.parse(MEASURES, n))] == [
+        "procrustes"
+    ]
+    with pytest.raises(StudyError, match="procrustes has no chance in closed form.*permutations"):
+        few(corpus, measure="procrustes", permutations=0)
+    assert few(corpus, measure="procrustes")().of("cross_modal").calibrated > 0
+    # 24 features of 12 sentences fit each other whatever they are.
+    gap = few(corpus, measure="cca")().of("cross_modal")
+    assert (gap.score, gap.chance) == (pytest.approx(1), pytest.approx(1))
+    assert np.isnan(gap.calibrated)
+    assert gap.reason == "no calibrated score: chance is as high as the best score"
+
+
+class Sly(torch.nn.Module):
+    """Changes its buffers behind the count of their versions."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("added", "moved", "grown", "lost"):
+            self.register_buffer(name, torch.tensor([1.0, float("nan"), -0.0]))
+        self.register_buffer("same", torch.tensor([float("nan"), 0.0]))
+        self.register_buffer("whole", torch.tensor(3))
+
+    def forward(self, x):
+        self.added.data.add_(1)
+        self.moved.data = torch.full((3,), 7.0)
+        self.grown.resize_(9).fill_(5)
+        self.lost.data[:] = torch.tensor([1.0, float("nan"), 0.0])
+        self.whole.data += 1
+        return x
+
+
+def test_buffers_that_are_changed_behind_their_version_are_given_back():
+    model = Sly()
+    before = {k: (b, b.clone(), b.data_ptr()) for k, b in model.named_buffers()}
+    versions = {k: b._version for k, b in model.named_buffers()}
+    with evaluating(model):
+        model(torch.ones(2))
+        assert model.added[0] == 2
+    for name, buffer in model.named_buffers():
+        kept, values, _ = before[name]
+        assert buffer is kept
+        assert buffer.shape == values.shape
+        assert buffer.numpy().tobytes() == values.numpy().tobytes(), name
+        assert name == "grown" or buffer._version == versions[name]
+        assert name == "grown" or buffer.data_ptr() == before[name][2]
+
+
+def test_arguments_of_the_wrong_kind_are_named(corpus, tiny, model):
+    for taps in ([], (), 5, [5], None):
+        with pytest.raises(StudyError, match="taps must be"):
+            few(corpus, taps=taps)
+    with pytest.raises(StudyError, match="text must be a function .* not .*int"):
+        few(corpus, text=5)
+    with pytest.raises(StudyError, match="history must be the path of a file, not .*int"):
+        few(corpus, history=5)
+    seen = few(corpus)
+    for every in ("500", 2.5, None, True, -1):
+        with pytest.raises(StudyError, match="0 or more optimiser steps, a whole number"):
+            GapCallback(seen, every=every)
+    assert GapCallback(seen, every=np.int64(5)).every == 5
+    for wrong in (GapWatch, corpus):
+        with pytest.raises(StudyError, match="a GapCallback needs a GapWatch"):
+            GapCallback(wrong)
+    for one in (seen, watch(corpus, tiny)):
+        for wrong in ("abc", 5):
+            with pytest.raises(ModelError, match="must be a torch module, not .* (str|int)"):
+                one(wrong)
+            with pytest.raises(ModelError, match="must be a torch module"):
+                one.bind(wrong)
+        with pytest.raises(ModelError, match="must be a torch module, not .* int: watch.model, st"):
+            one(5, model)
+    for step in (model, 2.5, "7", float("nan")):
+        with pytest.raises(StudyError, match="the step must be a whole number"):
+            seen(None, step)
+    assert seen(None, torch.tensor(4)).step == 4
+
+
 def test_a_killed_run_keeps_its_lines(corpus, tmp_path):
     path = tmp_path / "deep" / "gaps.csv"
     settings = {"corpus": corpus, "history": path, "jobs": 1, **planted(0.5)}
@@ -495,7 +781,7 @@ def test_a_killed_run_keeps_its_lines(corpus, tmp_path):
     assert found.height == rows // 2 * 3, "step 10 was measured twice and counts once"
     assert whole[:-20].rpartition(b"\n")[0] in path.read_bytes()
     lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    assert {len(line) for line in lines} == {len(found.columns)}, "the cut line is gone"
+    assert {len(line) for line in lines} == {len(lines[0])}, "the cut line is gone"
     path.write_bytes(whole.replace(b"cross_modal", b"\xff\xfe", 1))
     assert read_history(path).height == rows
 

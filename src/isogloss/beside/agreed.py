@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from isogloss import specs
+from isogloss.beside.recordings import other_recordings
 from isogloss.errors import IsoglossError, StudyError, choices
 from isogloss.report.sections import marks
 from isogloss.similarity.base import Measure
@@ -92,7 +93,9 @@ def marks_of(models: Sequence[Model]) -> tuple[str, ...]:
     )
 
 
-def notes_of(models: Sequence[Model], study: dict[str, Any], *, raw: bool) -> Iterator[str]:
+def notes_of(
+    models: Sequence[Model], shared: Ground, study: dict[str, Any], *, raw: bool
+) -> Iterator[str]:
     """In what the two runs differ beside their numbers."""
     for key in ("permutations", "confounds"):
         if len({str(m.run.study[key]) for m in models}) > 1:
@@ -110,6 +113,7 @@ def notes_of(models: Sequence[Model], study: dict[str, Any], *, raw: bool) -> It
             "The taps of the two are not equally many or not equally wide, so raw scores do not "
             "compare, and there are none: only calibrated ones."
         )
+    yield from other_recordings(models, shared)
     for model in models:
         if not model.texts:
             yield (

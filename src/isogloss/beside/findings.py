@@ -40,7 +40,7 @@ _SAMPLE = 3
 def findings(beside: Beside, measure: str) -> tuple[str, ...]:
     """Say what the comparison shows by one measure, the headline first."""
     own = beside.differences.filter(measure=measure)
-    scores = best_scores(own, controlled=False)
+    scores = best_scores(own)
     rows = own.filter(scores=scores)
     if rows.is_empty():
         return ("Nothing is compared here.",)
@@ -63,17 +63,15 @@ def findings(beside: Beside, measure: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def best_scores(rows: pl.DataFrame, *, controlled: bool) -> str:
-    """The kind of scores to go by: without confounds if wanted and there, calibrated, or raw.
+def best_scores(rows: pl.DataFrame) -> str:
+    """The kind of scores to go by: calibrated, or raw if there are no others.
 
     Args:
         rows: Of the table of differences.
-        controlled: Whether confounds are to be taken out.
     """
     there = set(rows.filter(pl.col("difference").is_not_nan())["scores"])
-    for scores in ("controlled", "calibrated") if controlled else ("calibrated",):
-        if scores in there:
-            return scores
+    if "calibrated" in there:
+        return "calibrated"
     return "raw" if "raw" in there or "calibrated" not in set(rows["scores"]) else "calibrated"
 
 

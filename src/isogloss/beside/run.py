@@ -25,6 +25,7 @@ from isogloss.compare import prune
 from isogloss.errors import MissingExtraError, StoreError, StudyError
 from isogloss.events import Events, Silent
 from isogloss.results import write
+from isogloss.settings import split_names
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
 from isogloss.similarity.measures import MEASURES
@@ -56,10 +57,10 @@ def compare_runs(
     second: str | Path,
     output: str | Path | None = None,
     *,
-    names: Sequence[str] = (),
-    languages: Sequence[str] = (),
-    measures: Sequence[str | Measure] = (),
-    taps: Sequence[str] = (),
+    names: str | Sequence[str] = (),
+    languages: str | Sequence[str] = (),
+    measures: str | Sequence[str | Measure] = (),
+    taps: str | Sequence[str] = (),
     splits: int = SPLITS,
     permutations: int | None = None,
     jobs: int | None = None,
@@ -70,7 +71,8 @@ def compare_runs(
 
     Both are scored on the languages and sentences that both have, and on the same random halves of
     them, from their stored activations. The runs' folders are only read; scores that a run has
-    computed on the same sentences are taken over.
+    computed on the same sentences are taken over. Every list may be written with commas, such as
+    ``"deu,eng"``.
 
     Args:
         first: Output folder of the run that is looked at, such as the later checkpoint.
@@ -82,7 +84,8 @@ def compare_runs(
         languages: Codes or sets of languages; if empty, all that both have.
         measures: Similarity measures; if empty, those that both runs have.
         taps: Where differences are tested, by the labels of the places; ``last`` is the last one.
-            Everywhere if empty. Curves have all taps that the runs have scores of.
+            Everywhere if empty. Curves have all taps if both runs have scores of all, and else
+            these.
         splits: Number of times the sentences are split into halves, at least 8. With 0 there are
             no intervals over sentences.
         permutations: Shuffles behind the level of chance; if None, as in the first run.
@@ -99,6 +102,8 @@ def compare_runs(
         StudyError: A language, measure, tap or setting is wrong.
     """
     events = events or Silent()
+    names, languages, taps = (split_names(x) for x in (names, languages, taps))
+    measures = specs.split(measures) if isinstance(measures, str) else measures
     if splits and splits < FEWEST_SPLITS:
         raise StudyError(f"splits must be {FEWEST_SPLITS} or more, or 0 for none, not {splits}")
     if output is None:
@@ -151,7 +156,7 @@ def _compare(
         curves=_curves(scores, models),
         differences=found,
         by_language=singles,
-        notes=(*notes_of(models, study, raw=raw), *scores.notes),
+        notes=(*notes_of(models, shared, study, raw=raw), *scores.notes),
         marks=marks_of(models),
         about=about,
         models=models,

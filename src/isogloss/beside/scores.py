@@ -13,6 +13,7 @@ from isogloss.analyses._halves import scored, whole
 from isogloss.analyses.base import Analysis, Comparison, Scoring
 from isogloss.analyses.cross_lingual import CrossLingual
 from isogloss.analyses.cross_modal import CrossModal
+from isogloss.beside.data import KINDS
 from isogloss.beside.places import Place, Spot, check, pair
 from isogloss.chunks import Chunks
 from isogloss.compare import compare
@@ -63,11 +64,14 @@ class Asked:
     """Those of each run."""
     places: Places
     """Group -> its places in both runs."""
+    without: tuple[str, ...] = ()
+    """Groups that have none of the places that were asked for."""
 
     def at(self, taps: Sequence[str]) -> "Asked":
         """Only some places; all if none is named."""
         kept = {g: tuple(p for p in ps if p.named(taps)) for g, ps in self.places.items()}
-        return Asked(self.listed, {group: places for group, places in kept.items() if places})
+        there = {group: places for group, places in kept.items() if places}
+        return Asked(self.listed, there, tuple(group for group in kept if group not in there))
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,11 @@ class Alike:
         """
         found = Scores()
         for name, own in asked.items():
+            found.notes += [
+                f"{kind}: no tap {' or '.join(self.taps)} there, so it is not compared."
+                for kind, place in KINDS.items()
+                if place in [(name, group) for group in own.without]
+            ]
             if own.places:
                 found.places[name] = own.places
                 self._analysis(name, models, own.listed, own.places, found)
@@ -134,6 +143,10 @@ class Alike:
         places: Places,
         found: Scores,
     ) -> None:
+        # All taps of one run beside some of the other would be no comparison of curves.
+        every = not self.taps or all(
+            self._stored(name, m, own) for m, own in zip(models, listed, strict=True)
+        )
         for i, (model, own) in enumerate(zip(models, listed, strict=True)):
             here = {
                 (group, p.second if i else p.first): p.last
@@ -142,7 +155,7 @@ class Alike:
             }
             wanted = [c for c in own if (c.group, Spot.of(c)) in here]
             self.events.note(f"{name}: {model.name}")
-            rows, means = self._whole(name, model, own, wanted, found)
+            rows, means = self._whole(name, model, own if every else wanted, found)
             found.means.append(means.select(pl.lit(i).alias("run"), pl.all()))
             parts = [whole(rows)]
             if self.splits:
@@ -150,36 +163,33 @@ class Alike:
             found.halves.setdefault(name, []).append(pl.concat(parts))
 
     def _whole(
-        self,
-        name: str,
-        model: Model,
-        every: Sequence[Comparison],
-        wanted: Sequence[Comparison],
-        found: Scores,
+        self, name: str, model: Model, comparisons: Sequence[Comparison], found: Scores
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Scores of all sentences; those of the run itself where it has the same."""
-        units = self.shared.units(model)
-
-        def there(comparisons: Sequence[Comparison], options: Options) -> bool:
-            chunks = Chunks(
-                comparisons, self.measures, analysis=name, store=model.store, units=units,
-                options=options,
-            )  # fmt: skip
-            return _borrow(chunks, model)
-
-        options = self.options
-        # Intervals of single scores are not shown, and take most of the time; nor are other taps
-        # scored than those that were asked for. Where the run has them, they cost nothing.
-        if not there(every, options):
-            options = replace(options, interval="none")
-            every = every if not self.taps or there(every, options) else wanted
-            there(every, options)
+        # Intervals of single scores are not shown, and take most of the time. Where the run has
+        # them, they cost nothing.
+        bare = replace(self.options, interval="none")
         rows, means, files = compare(
-            every, self.measures, analysis=name, store=model.store, units=units,
-            options=options, events=self.events,
+            comparisons, self.measures, analysis=name, store=model.store,
+            units=self.shared.units(model),
+            options=self._stored(name, model, comparisons) or bare, events=self.events,
         )  # fmt: skip
         found.files += files
         return rows, means
+
+    def _stored(self, name: str, model: Model, comparisons: Sequence[Comparison]) -> Options | None:
+        """With what options the run itself has scored all of these alike; None if it has not.
+
+        Its chunks are taken over.
+        """
+        for options in (self.options, replace(self.options, interval="none")):
+            chunks = Chunks(
+                comparisons, self.measures, analysis=name, store=model.store,
+                units=self.shared.units(model), options=options,
+            )  # fmt: skip
+            if _borrow(chunks, model):
+                return options
+        return None
 
     def _halved(
         self,

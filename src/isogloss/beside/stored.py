@@ -20,27 +20,30 @@ FORMAT = 1
 
 
 def keep(
-    run: Run,
-    other: Path,
+    run: Run | str | Path,
+    other: str | Path,
     *,
-    names: Sequence[str] = (),
-    taps: Sequence[str] = (),
+    names: str | Sequence[str] = (),
+    taps: str | Sequence[str] = (),
     splits: int = SPLITS,
     events: Events | None = None,
 ) -> Beside:
     """Compare a run with another one, and keep the comparison in the folder of the first.
 
     Args:
-        run: The run that is looked at; its report shows the comparison from now on.
+        run: The run that is looked at, or its output folder; its report shows the comparison from
+            now on.
         other: Output folder of the other one; it is not needed any more afterwards.
         names: What to call the two, see :func:`isogloss.beside.compare_runs`.
-        taps: Where differences are tested; everywhere if empty. Curves have all taps.
+        taps: Where differences are tested; everywhere if empty, see
+            :func:`isogloss.beside.compare_runs`.
         splits: Number of times the sentences are split into halves.
         events: Receives progress.
 
     Raises:
         IsoglossError: As for :func:`isogloss.beside.compare_runs`. What was kept before stays.
     """
+    run = _read_run(run)
     done = compare_runs(run.folder, other, names=names, taps=taps, splits=splits, events=events)
     folder = run.folder / FOLDER
     # Without its record a comparison does not count, so a killed process leaves no wrong pair.
@@ -60,14 +63,19 @@ def keep(
     return done
 
 
-def kept(run: Run) -> Beside | None:
+def kept(run: Run | str | Path) -> Beside | None:
     """The comparison that was kept beside a run, or None if there is none that still holds.
 
     It no longer holds once the run has other activations, see :func:`outdated`.
 
+    Args:
+        run: The run, or its output folder.
+
     Raises:
-        StoreError: It is damaged.
+        IsoglossError: The folder holds no run.
+        StoreError: The comparison is damaged.
     """
+    run = _read_run(run)
     record = run.folder / FOLDER / "beside.json"
     if not record.exists():
         return None
@@ -97,6 +105,10 @@ def outdated(run: Run) -> bool:
         return sealing.read(record).get("source") != _source(run)
     except StoreError:
         return False
+
+
+def _read_run(run: Run | str | Path) -> Run:
+    return run if isinstance(run, Run) else Run.read(Path(run))
 
 
 def _source(run: Run) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _of_kind(
                 )
                 | {"n": n[group, a, b]}
                 for i, (a, b) in enumerate(rows)
-                if not np.isnan([first[i], second[i]]).all()
+                if (group, a, b) in n
             ],
         )  # fmt: skip
 

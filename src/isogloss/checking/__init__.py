@@ -16,9 +16,12 @@ from isogloss.beside.places import LAST
 from isogloss.checking.against import against
 from isogloss.checking.condition import Checked, Limit
 from isogloss.checking.held import held
+from isogloss.checking.kinds import chosen, lacks
 from isogloss.errors import StudyError, choices, unknown
 from isogloss.events import Events, Silent
+from isogloss.languages import resolve
 from isogloss.runs import Run
+from isogloss.settings import split_names
 from isogloss.similarity.measures import MEASURES
 
 __all__ = ["Checked", "check"]
@@ -37,7 +40,8 @@ def check(
     tap: str = LAST,
     measure: str = "",
     scores: Scores | None = None,
-    modalities: Sequence[str] = ("text", "speech"),
+    modalities: str | Sequence[str] | None = None,
+    languages: str | Sequence[str] = (),
     events: Events | None = None,
 ) -> list[Checked]:
     """Hold a finished run to conditions, from its stored scores.
@@ -51,57 +55,91 @@ def check(
         max_cross_lingual: The largest.
         baseline: Output folder of a run whose similarities must not be lost. A condition of this
             kind fails if the whole 95 % interval of the paired difference lies below zero, or below
-            ``-tolerance``.
+            ``-tolerance``, and also if the baseline has a language or a modality that the run does
+            not have.
         tolerance: How much may be lost against the baseline, at least 0.
-        strict: Ask for the whole interval, not only the mean, to lie within the limits.
+        strict: Ask for the whole interval to lie within the limits, not only the mean; and against
+            a baseline above ``-tolerance``, so that a loss is not only unproven.
         tap: Label of the place; ``last`` for the last one of each kind.
         measure: One of the run's measures; the first if empty.
         scores: Which scores; if None, without confounds if the run has them, else calibrated.
-        modalities: Those in which languages are compared.
+        modalities: Those in which languages are compared, also as ``"text,speech"``. If None,
+            limits are asked of both, and a baseline of what it or the run has.
+        languages: Codes or sets of languages that all is asked about, also as ``"deu,eng"``; if
+            empty, all of the run and of the baseline.
         events: Receives progress of the comparison with a baseline.
 
     Returns:
-        One entry for each condition and kind of comparison. All hold if each has ``passed``.
+        One entry for each condition and kind of comparison, also where there is no score. All hold
+        if each has ``passed``.
 
     Raises:
         StudyError: No condition is given, or a tap, measure or number is wrong.
         IsoglossError: There is no such run or baseline, or it does not have what is asked about.
     """
     events = events or Silent()
+    asked: Sequence[str] | None = None if modalities is None else split_names(modalities)
+    languages = split_names(languages)
     limits = [
         *_limits(MODAL, min_cross_modal, max_cross_modal),
         *(
             limit
-            for kind, modality in ((TEXT, "text"), (SPEECH, "speech"))
-            if modality in modalities
+            for kind in (TEXT, SPEECH)
+            if asked is None or _modality(kind) in asked
             for limit in _limits(kind, min_cross_lingual, max_cross_lingual)
         ),
     ]
-    _valid(limits, baseline, tolerance, scores, modalities)
+    _valid(limits, baseline, tolerance, scores, asked or ())
     run = Run.read(Path(folder))
     line = _measure(run, measure)
+    codes = chosen(run, languages)
     store = run.store()
-    missing = [f"{u.language} {u.modality}" for u in run.units if not store.has(u)]
+    missing = [
+        f"{u.language} {u.modality}" for u in run.units if u.language in codes and not store.has(u)
+    ]
     lacking = f"not all of the run is there: no {choices(missing, 6)}" if missing else ""
-    found = [*held(run, line, limits, tap, scores, strict=strict, lacking=lacking)]
-    kinds: list[str] = []
+    found = [*held(run, line, limits, tap, scores, languages=codes, strict=strict, lacking=lacking)]
     if baseline is not None:
-        kinds = [k for k in KINDS if k == MODAL or k.rpartition(" ")[2] in modalities]
         found += against(
             run.folder,
             Path(baseline),
             line,
-            kinds,
+            _kinds(run, Run.read(Path(baseline)), asked, languages),
             tap,
             scores,
+            languages=languages,
             tolerance=tolerance,
+            strict=strict,
             lacking=lacking,
             events=events,
         )
-    asked = {limit.what for limit in limits} | {*kinds}
-    for kind in sorted(asked - {checked.what for checked in found}):
-        events.warn(f"not checked: {kind}, which has no scores here")
     return found
+
+
+def _kinds(
+    run: Run, baseline: Run, modalities: Sequence[str] | None, languages: Sequence[str]
+) -> list[str]:
+    """What a baseline is asked about: what either run has, and what was named."""
+    codes = resolve(languages)
+    kinds = [
+        kind
+        for kind in KINDS
+        if (
+            _modality(kind) in modalities
+            if modalities is not None and kind != MODAL
+            else not all(lacks(each, kind, codes) for each in (run, baseline))
+        )
+    ]
+    if not kinds:
+        raise StudyError(
+            f"there is nothing to check: neither {run.folder} nor {baseline.folder} has what is "
+            "asked about"
+        )
+    return kinds
+
+
+def _modality(kind: str) -> str:
+    return kind.rpartition(" ")[2]
 
 
 def _limits(kind: str, least: float | None, most: float | None) -> Iterator[Limit]:

@@ -33,6 +33,8 @@ class Checked:
     passed: bool
     reason: str = ""
     """Why it cannot be said, or why there is no interval."""
+    strict: bool = False
+    """Whether it was asked of the whole interval."""
 
     def __str__(self) -> str:
         baseline = self.condition == "baseline"
@@ -42,6 +44,7 @@ class Checked:
             "baseline": "must not have fallen"
             + (f" by more than {self.asked:g}" if self.asked else ""),
         }[self.condition]
+        asked += ", by the whole interval" if self.strict else ""
         value = "undefined" if isnan(self.found) else _number(self.found, signed=baseline)
         found = f"{value} against the baseline" if baseline else value
         if not isnan(self.low):

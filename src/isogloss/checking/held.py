@@ -1,10 +1,11 @@
 """Limits on the mean similarity of a run, from its stored scores."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
+import polars as pl
 
 from isogloss.analyses._claims import Table, tables
 from isogloss.analyses._halves import with_halves
@@ -13,6 +14,7 @@ from isogloss.beside.data import KINDS, MODAL
 from isogloss.beside.estimates import of_mean
 from isogloss.beside.places import LAST
 from isogloss.checking.condition import NO_SCORE, Checked, Limit
+from isogloss.checking.kinds import lacks, missing, no_chance
 from isogloss.corpora.base import MODALITIES
 from isogloss.errors import IsoglossError, StudyError, choices, unknown
 from isogloss.findings.statistics import Halves
@@ -30,6 +32,7 @@ def held(
     tap: str,
     scores: Scores | None,
     *,
+    languages: Collection[str],
     strict: bool,
     lacking: str,
 ) -> Iterator[Checked]:
@@ -41,39 +44,49 @@ def held(
         limits: What is asked.
         tap: Label of the place, or ``last``.
         scores: Kind of scores; None for the best there is.
+        languages: Codes of those that are asked about.
         strict: Ask it of the whole interval.
         lacking: What of the run is not there; then nothing holds.
+
+    Returns:
+        One entry for each limit; a kind of comparison without scores does not hold.
 
     Raises:
         IsoglossError: The run has no such scores.
         StudyError: The tap is unknown.
     """
-    known = {limit.what: _table(run, limit.what, measure, scores) for limit in limits}
-    for analysis in dict.fromkeys(KINDS[limit.what][0] for limit in limits):
-        asked = [kind for kind in known if KINDS[kind][0] == analysis]
-        there = [table for kind in asked if (table := known[kind]) is not None]
-        if not there:
-            raise IsoglossError(
-                f"{run.folder} has no {scores or ''}{' ' if scores else ''}"
-                f"{asked[0].partition(' ')[0]} scores to check; its study must have the analysis "
-                f"{analysis}, and enough languages and modalities for it"
-            )
-        labels = dict.fromkeys(c.label for table in there for c in table.columns)
-        if tap != LAST and tap not in labels:
-            raise StudyError(unknown("tap", tap, (*labels, LAST)))
+    known = {
+        kind: _table(run, kind, measure, scores, languages)
+        for kind in dict.fromkeys(limit.what for limit in limits)
+    }
+    there = [table for table in known.values() if isinstance(table, Table)]
+    labels = dict.fromkeys(c.label for table in there for c in table.columns)
+    if there and tap != LAST and tap not in labels:
+        raise StudyError(unknown("tap", tap, (*labels, LAST)))
     for limit in limits:
         table = known[limit.what]
-        found = None if table is None else _mean(table, tap)
-        if table is not None and found is not None:
-            whole = lacking or _unscored(run, limit.what, table)
+        found = None if isinstance(table, str) else _mean(table, tap)
+        if isinstance(table, Table) and found is not None:
+            whole = lacking or _unscored(run, limit.what, table, languages)
             yield _held(limit, table, found, measure, strict=strict, lacking=whole)
+            continue
+        yield missing(
+            limit.condition,
+            limit.what,
+            lacking or (table if isinstance(table, str) else f"it has no tap {tap}"),
+            tap=tap,
+            measure=measure,
+            scores=table.scores if isinstance(table, Table) else scores or "calibrated",
+            asked=limit.value,
+            strict=strict,
+        )
 
 
-def _unscored(run: Run, kind: str, table: Table) -> str:
+def _unscored(run: Run, kind: str, table: Table, languages: Collection[str]) -> str:
     """Which languages of the run its tables do not have, as after a run that was interrupted."""
     units = {str(m): {u.language for u in run.units if u.modality == m} for m in MODALITIES}
     wanted = units["text"] & units["speech"] if kind == MODAL else units[kind.rpartition(" ")[2]]
-    absent = sorted(wanted - {code for row in table.rows for code in row})
+    absent = sorted(wanted & {*languages} - {code for row in table.rows for code in row})
     if not absent:
         return ""
     return f"the tables are of an earlier state, without {choices(absent, 6)}; run the study again"
@@ -113,25 +126,55 @@ def _held(
         languages=mean.languages,
         passed=bool(within) and not lacking and not mean.lost,
         reason=lacking or mean.lost or mean.reason,
+        strict=strict,
     )
 
 
-def _table(run: Run, kind: str, measure: str, scores: Scores | None) -> Table | None:
-    """Scores of one kind of comparison, with those of halves if the run has them."""
+def _table(
+    run: Run, kind: str, measure: str, scores: Scores | None, languages: Collection[str]
+) -> Table | str:
+    """Scores of a kind of comparison, with those of halves if there are some; or why there is none.
+
+    Raises:
+        IsoglossError: The study does not ask for such scores.
+    """
     analysis, group = KINDS[kind]
-    folder = run.folder / "results"
-    if not (folder / f"{analysis}.parquet").exists():
-        return None
-    own = read(folder, analysis).filter(measure=measure, group=group)
-    found = {table.scores: table for table in tables(own)}
-    if (folder / f"{HALVES}.parquet").exists():
-        halves = read(folder, HALVES).filter(analysis=analysis, measure=measure, group=group)
-        if halves.height:
-            found |= {table.scores: table for table in with_halves(halves)}
-    if scores is not None:
-        return found.get(scores)
+    rows = _rows(run, analysis, languages, measure=measure, group=group)
+    if rows is None:
+        if analysis not in {line.partition("(")[0] for line in run.study["analyses"]}:
+            raise IsoglossError(
+                f"{run.folder} has no {kind} scores to check; its study must have the analysis "
+                f"{analysis}"
+            )
+        earlier = "the tables are of an earlier state, without it; run the study again"
+        return lacks(run, kind, languages) or earlier
+    found = {table.scores: table for table in tables(rows)}
+    halves = _rows(run, HALVES, languages, analysis=analysis, measure=measure, group=group)
+    if halves is not None:
+        found |= {table.scores: table for table in with_halves(halves)}
     # Raw scores are no answer to a question about gaps, since chance alone moves them.
-    return found.get("controlled") or found.get("calibrated")
+    order: tuple[Scores, ...] = ("controlled", "calibrated") if scores is None else (scores,)
+    for name in order:
+        if name in found:
+            return found[name]
+    if scores == "controlled":
+        raise IsoglossError(
+            f"{run.folder} has no controlled {kind} scores to check; its study must name confounds"
+        )
+    if not np.isnan(found["raw"].values).all():
+        raise no_chance(run, measure)
+    # Without any score nobody can tell what chance would give.
+    return replace(found["raw"], scores="calibrated")
+
+
+def _rows(run: Run, name: str, languages: Collection[str], **where: str) -> pl.DataFrame | None:
+    """Some rows of a table of the run, or None if there are none."""
+    folder = run.folder / "results"
+    if not (folder / f"{name}.parquet").exists():
+        return None
+    inside = (pl.col(side).is_in([*languages]) for side in ("language_a", "language_b"))
+    found = read(folder, name).filter(*inside, **where)
+    return found if found.height else None
 
 
 def _mean(table: Table, tap: str) -> _Mean | None:

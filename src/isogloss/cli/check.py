@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from isogloss.cli.display import display
-from isogloss.settings import split_names
 
 if TYPE_CHECKING:
     from isogloss.checking import Checked
@@ -44,7 +43,9 @@ def check(
     strict: Annotated[
         bool,
         Parameter(
-            negative="", help="Ask for the whole 95 % interval, not only the mean, to be in limits."
+            negative="",
+            help="Ask for the whole 95 % interval to be in limits, not only the mean, and to lie "
+            "above what may be lost against the baseline.",
         ),
     ] = False,
     tap: Annotated[
@@ -61,8 +62,19 @@ def check(
         ),
     ] = None,
     modalities: Annotated[
-        str, Parameter(help="In which modalities languages are compared.")
-    ] = "text,speech",
+        str | None,
+        Parameter(
+            help="In which modalities languages are compared; if left out, limits are asked of "
+            "text and speech, and a baseline of what it or the run has."
+        ),
+    ] = None,
+    languages: Annotated[
+        str,
+        Parameter(
+            help="Languages or sets that all is asked about, comma-separated; if left out, all of "
+            "the run and of the baseline."
+        ),
+    ] = "",
     as_json: Annotated[
         bool, Parameter(name="--json", negative="", help="Print JSON instead of lines.")
     ] = False,
@@ -91,7 +103,8 @@ def check(
             tap=tap,
             measure=measure,
             scores=scores,
-            modalities=split_names(modalities),
+            modalities=modalities,
+            languages=languages,
             events=events,
         )
     passed = all(item.passed for item in found)

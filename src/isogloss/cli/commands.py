@@ -11,7 +11,7 @@ from isogloss.cli.display import display, show_table, size, span
 from isogloss.cli.options import with_settings
 from isogloss.coordinate import job
 from isogloss.corpora.base import grouped
-from isogloss.errors import IsoglossError, choices
+from isogloss.errors import IsoglossError, StudyError, choices
 from isogloss.estimate import estimate
 from isogloss.findings import summary
 from isogloss.planning import plan as make_plan
@@ -242,6 +242,8 @@ def report(
     ] = "",
 ) -> int:
     """Draw the figures and write the report anew from the scores that are stored."""
+    if names and beside is None:
+        raise StudyError("--names is for --beside, which says which run to set this one beside")
     with display() as events:
         path = api.write_report(
             folder, events, control=control, beside=beside, names=split_names(names)

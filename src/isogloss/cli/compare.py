@@ -113,7 +113,7 @@ def _show(done: "Compared") -> None:
 
     for measure in done.measures:
         rows = done.differences.filter(measure=measure)
-        rows = rows.filter(scores=best_scores(rows, controlled=False))
+        rows = rows.filter(scores=best_scores(rows))
         shown_rows = [
             row
             for kind in rows["kind"].unique(maintain_order=True)

@@ -37,6 +37,23 @@ def _mode() -> int:
 _MODE = _mode()
 
 
+def check_folder(path: Path) -> None:
+    """Refuse an output folder that cannot be one, before anything is written.
+
+    Raises:
+        OutputError: It, or a folder that it is to be in, is a file.
+    """
+    for there in (path, *path.parents):
+        try:
+            found, folder = there.exists(), there.is_dir()
+        except OSError:  # whoever writes says what is wrong with it
+            return
+        if folder:
+            return
+        if found:
+            raise OutputError(f"{there} is a file; choose another --output")
+
+
 def write_bytes(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file through a temporary one in the same folder, flushed to disk before the rename.
 

@@ -77,8 +77,9 @@ class Store:
         were made for this study.
 
         Raises:
-            StoreError: It holds another study; the settings that differ are named.
+            StoreError: It holds another study; the settings that differ are named. Or it is a file.
         """
+        atomic.check_folder(self.root)
         self.check_format(damaged=True)
         there = self.study()
         if there is None:

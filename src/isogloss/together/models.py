@@ -10,6 +10,7 @@ from isogloss.analyses.base import Contents
 from isogloss.corpora.base import MODALITIES, Modality
 from isogloss.errors import IsoglossError
 from isogloss.runs import Run
+from isogloss.storage import atomic
 from isogloss.storage.store import Store, Unit
 
 Units = Mapping[tuple[str, Modality], Unit]
@@ -127,8 +128,7 @@ def claim(output: Path, models: Sequence[Model], record: str) -> None:
                 f"{output} belongs to the run in {model.run.folder}, which is only read; choose "
                 "another --output"
             )
-    if output.exists() and not output.is_dir():
-        raise IsoglossError(f"{output} is a file; choose another --output")
+    atomic.check_folder(output)
     if output.is_dir() and any(output.iterdir()) and not (output / record).exists():
         raise IsoglossError(
             f"{output} holds something else (there is no {record} in it); choose another --output"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from isogloss.errors import IsoglossError, StudyError
+from isogloss.training.arguments import check_watch, every_of
 from isogloss.training.live import refuse_shards
 from isogloss.training.result import Gaps
 from isogloss.training.watch import GapWatch
@@ -36,7 +37,7 @@ class GapCallback:
         prefix: What the names of the logged numbers begin with.
 
     Raises:
-        StudyError: ``every`` is negative.
+        StudyError: ``watch`` is no :class:`GapWatch`, or ``every`` no whole number of 0 or more.
     """
 
     def __init__(
@@ -49,9 +50,8 @@ class GapCallback:
         evaluation: bool = False,
         prefix: str = "isogloss",
     ) -> None:
-        if every < 0:
-            raise StudyError(f"every must be 0 or more optimiser steps, not {every}")
-        self.watch, self.every, self.prefix = watch, every, prefix
+        check_watch(watch)
+        self.watch, self.every, self.prefix = watch, every_of(every), prefix
         self.begin, self.end, self.evaluation = begin, end, evaluation
         self.latest: Gaps | None = None
         """What was measured last."""
@@ -131,7 +131,7 @@ class GapCallback:
         try:
             log(self.latest.scalars(self.prefix), step)
         except Exception as error:
-            self.watch.warn(f"the gaps are not logged: {type(error).__name__}: {error}")
+            self.watch.warn(f"the gaps are not logged: {type(error).__name__}: {error}", error)
 
 
 def _kind_of(trainer: Any) -> Trainer:

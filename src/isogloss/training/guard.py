@@ -85,12 +85,11 @@ class _Kept:
         self.module = module
         self.attributes = {k: v for k, v in vars(module).items() if k not in _OWN}
         self.buffers: dict[str, torch.Tensor | None] = dict(module._buffers)
-        # A version counts what was done in place, so that a copy is written back only then.
-        self.values = {
-            name: (buffer._version, buffer.detach().clone())
-            for name, buffer in self.buffers.items()
+        self.contents = [
+            _Content(buffer)
+            for buffer in self.buffers.values()
             if buffer is not None and not buffer.is_inference()
-        }
+        ]
 
     def restore(self) -> None:
         """Put everything back."""
@@ -100,10 +99,47 @@ class _Kept:
         own.update(self.attributes)
         self.module._buffers.clear()
         self.module._buffers.update(self.buffers)
-        for name, (version, value) in self.values.items():
-            buffer = self.buffers[name]
-            if buffer is not None and buffer._version != version:
-                buffer.copy_(value)
+        for content in self.contents:
+            content.restore()
+
+
+class _Content:
+    """The values of a buffer, and where they lie."""
+
+    def __init__(self, buffer: "torch.Tensor") -> None:
+        import torch
+
+        self.buffer, self.version = buffer, buffer._version
+        self.data = buffer.data
+        self.value = buffer.detach().clone()
+        plain = type(buffer) is torch.Tensor and buffer.layout == torch.strided
+        self.comparable = plain and not (buffer.is_meta or buffer.is_quantized)
+
+    def restore(self) -> None:
+        """Put the values back, where they have changed: each write counts up the version.
+
+        The version alone does not tell, since it does not count what is done through ``data``.
+        """
+        if not self.comparable:
+            if self.buffer._version != self.version:
+                self.buffer.copy_(self.value)
+            return
+        if _lies(self.buffer) != _lies(self.data):
+            self.buffer.data = self.data  # it was given another memory
+        if not _same_bits(self.data, self.value):
+            self.data.copy_(self.value)
+
+
+def _lies(tensor: "torch.Tensor") -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
+def _same_bits(a: "torch.Tensor", b: "torch.Tensor") -> bool:
+    """Whether two tensors of one shape and type hold the same bits, those of NaN included."""
+    import torch
+
+    x, y = (t.contiguous().reshape(-1).view(torch.uint8) for t in (a, b))
+    return torch.equal(x, y)
 
 
 def _restore(kept: list[_Kept]) -> None:

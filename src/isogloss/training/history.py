@@ -1,8 +1,5 @@
-"""What was measured, in a file that grows line by line, and as a curve."""
+"""What was measured, as a table and as a curve."""
 
-import csv
-import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from isogloss.charts import Axis, Chart, Line, Panel
-from isogloss.errors import IsoglossError, OutputError, StoreError
+from isogloss.errors import IsoglossError, StoreError
+from isogloss.training.journal import Row, rows_of, standing
 from isogloss.training.result import COLUMNS, KINDS, Gaps
 
 _TITLES = {
@@ -20,53 +18,12 @@ _TITLES = {
 }
 
 
-class Journal:
-    """A CSV file that gets the rows of each call in one write, so that a killed run keeps them.
-
-    Args:
-        path: The file. One that is there is continued; a line that was cut off is removed.
-
-    Raises:
-        OutputError: It cannot be written.
-        StoreError: It is there and is no history.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            there = path.read_bytes() if path.exists() else b""
-            whole = there.rfind(b"\n") + 1
-            if not whole:
-                if not _lines([list(COLUMNS)]).startswith(there):
-                    _check_head(path, there)
-                path.write_bytes(_lines([list(COLUMNS)]))
-                return
-            _check_head(path, there)
-            if whole < len(there):
-                os.truncate(path, whole)
-        except OSError as error:
-            raise _refused(path, error) from error
-
-    def append(self, gaps: Gaps) -> None:
-        """Write the rows of a call.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
-        rows = [[_cell(value) for value in row.values()] for row in gaps.rows()]
-        try:
-            with self.path.open("ab", buffering=0) as file:
-                file.write(_lines(rows))
-        except OSError as error:
-            raise _refused(self.path, error) from error
-
-
 def read_history(path: str | Path) -> pl.DataFrame:
     """Read a history.
 
-    A line that was cut off when a run was killed is left out. Where a run went back to a checkpoint
-    and measured a step again, the later rows count.
+    A line that was cut off when a run was killed is left out. Where training went back, to a
+    checkpoint or to the beginning, what had been measured at that step and after it is left out:
+    a call at a step takes the place of all calls before it at the same step or a later one.
 
     Args:
         path: The CSV file that a watch has written.
@@ -83,25 +40,14 @@ def read_history(path: str | Path) -> pl.DataFrame:
         data = path.read_bytes()
     except OSError as error:
         raise IsoglossError(f"cannot read the history {path} ({error.strerror})") from None
-    whole = data[: data.rfind(b"\n") + 1]
-    _check_head(path, whole)
     # Read as text first: polars guesses types from the first rows, which may all be NaN.
-    rows = list(csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")))[1:]
-    found: dict[tuple[str, ...], list[str]] = {}
-    for row in rows:
-        if len(row) == len(COLUMNS):
-            cells = dict(zip(COLUMNS, row, strict=True))
-            key = tuple(cells[name] for name in ("step", "kind", "place", "control"))
-            found.pop(key, None)
-            found[key] = row
+    found = rows_of(path, data)
+    schema = pl.Schema({**COLUMNS, "call": pl.String()})
     try:
-        frame = pl.DataFrame(
-            [dict(zip(COLUMNS, row, strict=True)) for row in found.values()],
-            schema=dict.fromkeys(COLUMNS, pl.String()),
-        ).cast(pl.Schema(COLUMNS))
+        frame = pl.DataFrame(found, schema=dict.fromkeys(schema, pl.String())).cast(schema)
     except pl.exceptions.PolarsError as error:
         raise StoreError(f"{path} is damaged: {error}") from None
-    return frame.sort("step", maintain_order=True)
+    return _table(frame.iter_rows(named=True))
 
 
 def frame_of(history: "str | Path | pl.DataFrame | Iterable[Gaps]") -> pl.DataFrame:
@@ -110,8 +56,11 @@ def frame_of(history: "str | Path | pl.DataFrame | Iterable[Gaps]") -> pl.DataFr
         return history
     if isinstance(history, str | Path):
         return read_history(history)
-    rows = [row for gaps in history for row in gaps.rows()]
-    return pl.DataFrame(rows, schema=COLUMNS).sort("step", maintain_order=True)
+    return _table({**row, "call": i} for i, gaps in enumerate(history) for row in gaps.rows())
+
+
+def _table(rows: Iterable[Row]) -> pl.DataFrame:
+    return pl.DataFrame(standing(rows), schema=COLUMNS)
 
 
 def curve(
@@ -141,7 +90,9 @@ def curve(
         rows = wanted.filter(kind=kind)
         if rows.is_empty():
             continue
-        places = rows.select("place", "position").unique().sort("position")["place"].to_list()
+        # Positions are among the taps that were asked for, which may change; depths may be equal.
+        order = rows.group_by("place").agg(pl.col("depth", "position").last())
+        places = order.sort("depth", "position")["place"].to_list()
         lines = [_line(rows.filter(place=place), place, i) for i, place in enumerate(places)]
         y = Axis("calibrated similarity (0 = chance)")
         panels.append(Panel(_TITLES[kind], x, y, tuple(lines)))
@@ -207,25 +158,3 @@ def _hover(row: dict[str, Any]) -> str:
         f"score {row['score']:.3f}, chance {row['chance']:.3f}, N {row['n']}",
     ]
     return "\n".join([*lines, *([row["reason"]] if row["reason"] else [])])
-
-
-def _check_head(path: Path, data: bytes) -> None:
-    if not data.startswith(_lines([list(COLUMNS)])):
-        raise StoreError(
-            f"{path} is no history of gaps, or one of another version; name another file"
-        )
-
-
-def _lines(rows: list[list[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    # A line must be a row, or one that was cut off could not be told.
-    return " ".join(value.split()) if isinstance(value, str) else repr(value)
-
-
-def _refused(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write the history {path}: {error.strerror or error}")

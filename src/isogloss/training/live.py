@@ -1,7 +1,7 @@
 """Read the activations of a model in memory, by the adapter of its family."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -35,15 +35,16 @@ class Places:
     """Which text tap stands beside which speech tap."""
 
 
-def places(layout: Layout, choice: Choice) -> Places:
+def places(layout: Layout, choice: Choice, modalities: Iterable[Modality]) -> Places:
     """Choose among the taps of a model.
 
     Args:
         layout: All taps and pairs.
         choice: ``last``, the last pair; ``paper``; ``all``; or names of taps.
+        modalities: Those that are read.
 
     Raises:
-        ModelError: A name is a tap of neither modality.
+        ModelError: A name is a tap of neither modality, or a modality that is read gets no tap.
     """
     wanted: dict[Modality, set[str]]
     if isinstance(choice, str) and choice not in ("last", "paper", "all"):
@@ -63,6 +64,10 @@ def places(layout: Layout, choice: Choice) -> Places:
             if name not in known:
                 raise ModelError(unknown("tap", name, known))
         wanted = {m: set(choice) for m in layout.taps}
+    for modality in sorted(modalities):
+        there = [t.name for t in layout.taps.get(modality, ())]
+        if not wanted.get(modality, set()) & {*there}:
+            raise ModelError(f"taps names no tap of the {modality} encoder: {choices(there)}")
     taps = {
         m: tuple((t.name, t.depth) for t in found if t.name in wanted[m])
         for m, found in layout.taps.items()
@@ -76,15 +81,15 @@ def places(layout: Layout, choice: Choice) -> Places:
 class Reader(ABC):
     """Gives the activations of the chosen sentences."""
 
-    places: Places | None = None
-    """Where it reads; None as long as that is not known."""
+    places: Places
+    """Where it reads; not known to all before they are bound."""
 
     @abstractmethod
     def bind(self, model: "nn.Module | None") -> None:
-        """Find the encoders in a model; does nothing if that was done.
+        """Find what to read in a model; does nothing if that was done.
 
         Raises:
-            IsoglossError: They are not there.
+            IsoglossError: It is not there.
         """
 
     @abstractmethod
@@ -109,11 +114,7 @@ class FamilyReader(Reader):
     def __init__(
         self, source: ModelSource, chosen: Chosen, choice: Choice, *, batch_frames: int, jobs: int
     ) -> None:
-        self.places: Places = places(source.layout(), choice)
-        modalities = {m for _, m in chosen.items}
-        for modality in sorted(modalities):
-            if not self.places.taps[modality]:
-                raise ModelError(f"taps names no tap of the {modality} encoder")
+        self.places = places(source.layout(), choice, {m for _, m in chosen.items})
         names = dict.fromkeys(name for taps in self.places.taps.values() for name, _ in taps)
         self._source = source.model_copy(update={"taps": tuple(names)})
         self._chosen, self._frames, self._jobs = chosen, batch_frames, jobs

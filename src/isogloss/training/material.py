@@ -19,6 +19,7 @@ from isogloss.identifying import identify
 from isogloss.languages import language
 from isogloss.models.base import Features, TapPair
 from isogloss.planning import selected, texts_of
+from isogloss.settings import digest
 from isogloss.storage.store import Unit
 from isogloss.study import Study
 from isogloss.takes import numbers
@@ -43,6 +44,8 @@ class Chosen:
     """Language -> sentence -> the recording that goes with its text, if the model asks for it."""
     left_out: int
     """Utterances that cannot be used."""
+    digest: str
+    """Names the content of the items, wherever their files lie."""
 
 
 def choose(study: Study) -> Chosen:
@@ -69,7 +72,9 @@ def choose(study: Study) -> Chosen:
             f"modalities{why}. `isogloss corpus show` has all reasons"
         )
     companions = {code: found.companions for (code, _), found in inputs.items() if found.companions}
-    return Chosen(corpus.name, items, texts_of(corpus, items), companions, len(dropped))
+    content = {" ".join(key): inputs[key].content for key in sorted(items)}
+    texts = texts_of(corpus, items)
+    return Chosen(corpus.name, items, texts, companions, len(dropped), digest(content)[:16])
 
 
 Make = Callable[[Any, Any], Features]

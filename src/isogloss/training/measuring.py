@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
+import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
@@ -37,7 +38,7 @@ class Scores:
     """
 
     def __init__(self, views: Views, places: Places, measure: Measure, options: Options) -> None:
-        self._views, self._places = views, places
+        self._views, self._places, self._best = views, places, measure.info.best
         contents = views.contents(places.taps, places.pairs)
         wanted = list(_comparisons(contents))
         # The measures limit BLAS themselves; OpenMP belongs to the model that is trained.
@@ -80,7 +81,7 @@ class Scores:
                     n=mean["n"] or 0,
                     languages=mean["languages"],
                     by_language=self._by_language(control, group, label),
-                    reason=mean["reason"],
+                    reason=self._uncalibrated(mean) or mean["reason"],
                 )
 
     def larger_gap(self) -> dict[str, str]:
@@ -133,10 +134,30 @@ class Scores:
             means[code] = sum(known) / len(known) if known else NAN
         return means
 
+    def _uncalibrated(self, mean: Mapping[str, Any]) -> str:
+        """Why there is a score and none that is calibrated; empty if there are both or neither."""
+        if isnan(mean["score"]) or not isnan(mean["calibrated"]):
+            return ""
+        if not isfinite(self._best):
+            return "no calibrated score: the measure has no best score"
+        if isnan(mean["null"]):
+            return "no calibrated score: chance is not known; permutations give it"
+        return "no calibrated score: chance is as high as the best score"
+
     def _why(self) -> str:
         failed = self._views.failed.items()
         reasons = [f"{code} {modality}: {why}" for (code, modality), why in failed]
         return f"nothing to compare; {reasons[0]}" if reasons else "nothing to compare"
+
+
+def knows_chance(measure: Measure) -> bool:
+    """Whether a measure gives chance in closed form, by trying it on two unrelated views."""
+    rng = np.random.default_rng(0)
+    try:
+        score = measure.compare(*(measure.prepare(rng.normal(size=(64, 4))) for _ in range(2)))
+    except Exception:
+        return True  # what cannot be compared here says nothing of other views
+    return isnan(score.score) or not isnan(score.chance)
 
 
 def _comparisons(contents: Contents) -> Iterator[Comparison]:

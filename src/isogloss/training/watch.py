@@ -7,19 +7,22 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isogloss import specs
 from isogloss.confounds import DEFAULT
-from isogloss.corpora.base import CorpusSource, Modality
-from isogloss.errors import IsoglossError, ModelError, StudyError
+from isogloss.corpora.base import CorpusSource
+from isogloss.errors import IsoglossError, StudyError
 from isogloss.models.base import ModelSource
 from isogloss.sharing import Options
 from isogloss.similarity.base import Measure
+from isogloss.similarity.measures import MEASURES
 from isogloss.study import Study
+from isogloss.training.arguments import check_model, functions_of, path_of, step_of, taps_of
 from isogloss.training.functions import Function, FunctionReader, Given
 from isogloss.training.guard import evaluating, same_randomness
-from isogloss.training.history import Journal
+from isogloss.training.journal import Journal
 from isogloss.training.live import Choice, FamilyReader, Reader
 from isogloss.training.material import choose
-from isogloss.training.measuring import Scores
+from isogloss.training.measuring import Scores, knows_chance
 from isogloss.training.result import NAN, Gap, Gaps
 
 if TYPE_CHECKING:
@@ -87,11 +90,8 @@ class GapWatch:
         batch_frames: int = 0,
         jobs: int = 0,
     ) -> None:
-        functions: dict[Modality, Function] = {}
-        if text is not None:
-            functions["text"] = text
-        if speech is not None:
-            functions["speech"] = speech
+        functions = functions_of({"text": text, "speech": speech})
+        taps, path = taps_of(taps), path_of(history)
         if (model is None) == (not functions):
             raise StudyError(
                 "say how the model is read: give `model`, its family and a checkpoint, or "
@@ -114,6 +114,12 @@ class GapWatch:
                 batch_frames=batch_frames,
                 jobs=jobs,
             )
+            (self._measure,) = study.measures
+            if not permutations and not knows_chance(self._measure):
+                raise StudyError(
+                    f"the measure {specs.write(MEASURES, self._measure, defaults=False)} has no "
+                    "chance in closed form; give permutations, such as 100"
+                )
             if model is not None and type(study.model).live is ModelSource.live:
                 study.model.live(None)  # says that it cannot
             self._study = study
@@ -125,7 +131,6 @@ class GapWatch:
                 self._reader = FamilyReader(
                     study.model, self._chosen, taps, batch_frames=batch_frames, jobs=jobs
                 )
-        (self._measure,) = study.measures
         self._options = Options(
             permutations=permutations,
             seed=seed,
@@ -134,7 +139,17 @@ class GapWatch:
             jobs=jobs,
             memory=study.memory,
         )
-        self._journal = None if history is None else Journal(Path(history))
+        self._journal: Journal | None = None
+        if path is not None:
+            settings = {
+                "corpus": self._chosen.digest,
+                "model": study.model.family,
+                "measure": specs.write(MEASURES, self._measure, defaults=False),
+                "permutations": permutations,
+                "confounds": list(study.confounds),
+                "seed": seed,
+            }
+            self._journal = Journal(path, settings)
         self.history: list[Gaps] = []
         """What was measured so far, failed calls included."""
         self.failures = 0
@@ -148,14 +163,18 @@ class GapWatch:
 
         The first call does it if it was not done before.
 
+        Functions are called with a few inputs of each language, and what they raise is passed on.
+
         Args:
             model: The model that is trained, or anything that holds its encoders. None if it is
                 given as functions.
 
         Raises:
-            ModelError: They are not there, or the model is split over processes.
+            ModelError: They are not there, the model is split over processes, or functions do not
+                return what they should.
             CorpusError: Not one sentence of a language can be used.
         """
+        check_model(model)
         with same_randomness(), _undisturbed(model):
             self._reader.bind(model)
         self._bound = True
@@ -168,12 +187,15 @@ class GapWatch:
 
         Args:
             model: The model as it is now. None if it is given as functions that know it.
-            step: Optimiser step, for the history.
+            step: Optimiser step, for the history. There, and in :func:`isogloss.training.curve`, a
+                call takes the place of those before it at the same step or a later one.
 
         Raises:
-            IsoglossError: The first call cannot :meth:`bind` the model.
+            IsoglossError: The first call cannot :meth:`bind` the model, ``model`` is none, or
+                ``step`` is no whole number.
         """
-        step = int(step)  # else NumPy's own way of writing it would spoil the history
+        check_model(model)
+        step = step_of(step)
         if not self._bound:
             self.bind(model)
         _settle(model)
@@ -185,7 +207,7 @@ class GapWatch:
             self.failures += 1
             failure = f"{type(error).__name__}: {error}"
             gaps, extra = (), {}
-            self.warn(f"the gaps could not be measured: {failure}")
+            self.warn(f"the gaps could not be measured: {failure}", error)
         ended = time.perf_counter()
         seconds = ended - began
         share = NAN if self._ended is None else seconds / (ended - self._ended)
@@ -203,8 +225,6 @@ class GapWatch:
                 self._reader.bind(model)
                 views = self._reader.read()
             encoding = time.perf_counter() - began
-            if self._reader.places is None:
-                raise ModelError("no activations were given, so the taps are not known")
             scores = Scores(views, self._reader.places, self._measure, self._options)
             gaps = tuple(scores.gaps())
         extra: dict[str, Any] = {
@@ -224,11 +244,17 @@ class GapWatch:
         except (IsoglossError, OSError) as error:
             self.warn(f"the history is not written: {error}")
 
-    def warn(self, what: str) -> None:
-        """Log something that went wrong while training goes on, once."""
+    def warn(self, what: str, error: Exception | None = None) -> None:
+        """Log something that went wrong while training goes on, once.
+
+        Args:
+            what: Went wrong.
+            error: From which it came. One that is no message for users keeps its traceback.
+        """
         if what not in self._warned:
             self._warned.add(what)
-            _LOG.warning("training goes on, but %s", what)
+            known = error is None or isinstance(error, IsoglossError)
+            _LOG.warning("training goes on, but %s", what, exc_info=None if known else error)
 
 
 def _last(gaps: tuple[Gap, ...], kind: str) -> float:
