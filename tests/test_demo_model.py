@@ -15,7 +15,7 @@ from isogloss.models import _bundled
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader")
 SCRIPTS = Path(__file__).parents[1] / "demo-model"
-NAMES = ("checkpoint", "corpus", "features", "objective", "sentences", "speech", "train")
+NAMES = ("augment", "checkpoint", "corpus", "features", "objective", "sentences", "speech", "train")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_shipped_sentences_and_tokeniser_are_those_of_the_script(scripts):
 def test_what_is_held_out_is_never_trained_on(scripts):
     parts = scripts["sentences"].sentences(scripts["corpus"].SEED)
     sets = [{frozenset(s) for s in part} for part in parts]
-    assert [len(own) for own in sets] == [3_000, 240, 240]
+    assert [len(own) for own in sets] == [8_000, 240, 240]
     assert all(not a & b for a, b in zip(sets, [*sets[1:], sets[0]], strict=True))
     assert min(len(s) for part in parts for s in part) == 2
     voices = scripts["speech"]
@@ -159,3 +159,66 @@ def test_lists_are_put_as_the_language_puts_them(scripts):
         found = sentences.text((*cat, known["whale"])[:size], code)
         places = [found.index(word) for word in words]
         assert places == sorted(places)
+
+
+def test_a_recording_is_another_each_time_and_stays_what_it_is(scripts, twice):
+    """Pace, tract and masks within their bounds; the kept recording is not touched."""
+    import random
+
+    augment = scripts["augment"]
+    kept = twice[0][0].spoken["eng"][0]
+    values = kept.values["input_features"].copy()
+    numbers = random.Random(1)
+    found = [augment.augmented(kept, numbers) for _ in range(200)]
+    assert np.array_equal(kept.values["input_features"], values)
+    lengths = [item.length / kept.length for item in found]
+    step = 1 / kept.length
+    assert min(lengths) >= 1 - augment.PACE - step
+    assert max(lengths) <= 1 + augment.PACE + step
+    assert max(lengths) - min(lengths) > augment.PACE
+    for item in found:
+        changed = item.values["input_features"]
+        assert changed.shape == (item.length, values.shape[1])
+        assert changed.dtype == np.float32
+        frames = changed.reshape(-1, augment.BINS)
+        hidden = (frames == 0).all(axis=0).sum()
+        assert hidden <= augment.BANDS * augment.BAND
+        assert np.abs(frames).max() <= np.abs(values).max()
+    again = augment.augmented(kept, random.Random(5)), augment.augmented(kept, random.Random(5))
+    assert np.array_equal(*(item.values["input_features"] for item in again))
+
+
+def test_pace_and_tract_are_those_of_a_known_ramp(scripts, monkeypatch):
+    """Without masks, a straight line over time and bins stays one, from end to end."""
+    import random
+
+    from isogloss.models.base import Features
+
+    augment = scripts["augment"]
+    monkeypatch.setattr(augment, "BANDS", 0)
+    monkeypatch.setattr(augment, "GAP", 0)
+    frames = np.arange(80.0)[:, None] + np.arange(augment.BINS) / 100
+    item = Features({"input_features": frames.reshape(20, -1).astype(np.float16)}, 20)
+
+    class Slow(random.Random):
+        def uniform(self, low, high):
+            return high
+
+    slow = augment.augmented(item, Slow(0))
+    assert slow.length == 23
+    found = slow.values["input_features"].reshape(-1, augment.BINS)
+    bins = (np.arange(augment.BINS) * (1 + augment.TRACT)).clip(0, augment.BINS - 1) / 100
+    assert found == pytest.approx(np.linspace(0, 79, 92)[:, None] + bins, abs=0.05)
+
+
+def test_a_recording_of_one_time_step_can_be_changed(scripts):
+    import random
+
+    from isogloss.models.base import Features
+
+    augment = scripts["augment"]
+    item = Features({"input_features": np.ones((1, augment.BINS), np.float16)}, 1)
+    for seed in range(50):
+        found = scripts["augment"].augmented(item, random.Random(seed))
+        assert found.length == 1
+        assert set(np.unique(found.values["input_features"])) <= {0.0, 1.0}
