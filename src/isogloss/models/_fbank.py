@@ -13,6 +13,8 @@ SHIFT, SCALE = 15.41663, 2 * 6.55582
 """What BEATs subtracts and divides by: mean, and twice the deviation, over AudioSet."""
 _LOWEST, _PREEMPHASIS = 20.0, 0.97
 _FLOOR = float(np.finfo(np.float32).eps)
+_BLOCK = 4096
+"""Frames that are transformed at once: an hour of speech should not be in memory ten times."""
 
 
 @cache
@@ -64,3 +66,34 @@ def fbank(samples: NDArray[np.float32], bins: int = 128) -> NDArray[np.float32]:
     power = np.abs(np.fft.rfft(frames, POINTS, axis=1)) ** 2
     logs = np.log(np.maximum(power @ _filters(bins), _FLOOR))
     return ((logs - SHIFT) / SCALE).astype(np.float32)
+
+
+def log_mel(
+    samples: NDArray[np.float32], filters: NDArray[np.float64], window: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The filter bank of SeamlessM4T and w2v-BERT, in the steps in which transformers computes it.
+
+    There a loop in Python goes over the frames, which takes longer than a small encoder does. The
+    spectrum is rounded to single precision as it is there, so that both give the same numbers.
+
+    Args:
+        samples: 16 kHz mono between -1 and 1, at least one frame.
+        filters: (frequencies × bins).
+        window: Of one frame.
+
+    Returns:
+        (frames × bins), natural logarithms, not scaled.
+    """
+    scaled = samples.astype(np.float64) * 2**15
+    frames = np.lib.stride_tricks.sliding_window_view(scaled, FRAME)[::HOP]
+    spectrum = np.empty((len(frames), POINTS // 2 + 1), np.complex64)
+    for begin in range(0, len(frames), _BLOCK):
+        block = frames[begin : begin + _BLOCK]
+        block = block - block.mean(axis=1, keepdims=True)
+        before = _PREEMPHASIS * block[:, :-1]
+        block[:, 1:] -= before
+        block[:, 0] *= 1 - _PREEMPHASIS
+        spectrum[begin : begin + _BLOCK] = np.fft.rfft(block * window, POINTS, axis=1)
+    power = np.abs(spectrum, dtype=np.float64) ** 2
+    logs = np.log(np.maximum(_FLOOR, np.dot(filters.T, power.T)))
+    return logs.astype(np.float32).T

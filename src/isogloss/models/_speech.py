@@ -15,6 +15,7 @@ from isogloss.errors import ItemError, ModelError
 from isogloss.languages import Language
 from isogloss.models._architectures import SpeechKind
 from isogloss.models._checkpoint import Checkpoint
+from isogloss.models._fbank import FRAME, HOP, log_mel
 from isogloss.models._files import read_json
 from isogloss.models._tower import Collated, EncoderTower, Samples
 from isogloss.models._weights import model_class, quiet
@@ -119,20 +120,32 @@ class SpeechTower(EncoderTower):
 
 
 class FilterBank(SpeechInput):
-    """Log mel filter banks, two frames stacked: SeamlessM4T and w2v-BERT."""
+    """Log mel filter banks, frames stacked by two: SeamlessM4T and w2v-BERT.
+
+    Args:
+        extractor: That of transformers, which says with what filters and how many are stacked.
+    """
 
     def __init__(self, extractor: Any) -> None:
-        self._extractor = extractor
+        self._filters, self._window = extractor.mel_filters, extractor.window
+        self._stacked: int = extractor.stride
+        self._padding: float = extractor.padding_value
 
     def features(self, samples: Samples) -> Features:
         """80 bins × 2, one time step per 20 ms, each bin scaled over the utterance."""
-        shortest = 400 + (self._extractor.stride - 1) * 160
-        _check_length(samples, shortest)
-        made = self._extractor(samples, sampling_rate=SAMPLING_RATE, return_tensors="np")
-        values = made["input_features"][0]
-        # An odd number of frames leaves half a step of padding, which the extractor masks.
-        length = int(made["attention_mask"][0].sum())
-        return Features({"input_features": values[:length].astype(np.float32)}, length)
+        stacked = self._stacked
+        _check_length(samples, FRAME + (stacked - 1) * HOP)
+        found = log_mel(samples, self._filters, self._window)
+        scaled = (found - found.mean(0)) / np.sqrt(found.var(0, ddof=1) + 1e-7)
+        frames, bins = scaled.shape
+        # To an even number, however many are stacked. A step counts if it has a second frame.
+        whole = np.full((frames + frames % 2, bins), self._padding, np.float32)
+        whole[:frames] = scaled
+        steps = len(whole) // stacked
+        length = int((np.arange(steps) * stacked + min(1, stacked - 1) < frames).sum())
+        return Features(
+            {"input_features": whole[: length * stacked].reshape(length, bins * stacked)}, length
+        )
 
     def collate(self, batch: Sequence[Features]) -> Collated:
         """Zeros after the last frame, which the mask keeps from the encoder."""
