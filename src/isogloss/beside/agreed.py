@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from isogloss import specs
-from isogloss.beside.recordings import other_recordings
 from isogloss.errors import IsoglossError, StudyError, choices
 from isogloss.report.sections import marks
 from isogloss.similarity.base import Measure
@@ -94,7 +93,7 @@ def marks_of(models: Sequence[Model]) -> tuple[str, ...]:
 
 
 def notes_of(
-    models: Sequence[Model], shared: Ground, study: dict[str, Any], *, raw: bool
+    models: Sequence[Model], recordings: Sequence[str], study: dict[str, Any], *, raw: bool
 ) -> Iterator[str]:
     """In what the two runs differ beside their numbers."""
     for key in ("permutations", "confounds"):
@@ -113,7 +112,7 @@ def notes_of(
             "The taps of the two are not equally many or not equally wide, so raw scores do not "
             "compare, and there are none: only calibrated ones."
         )
-    yield from other_recordings(models, shared)
+    yield from recordings
     for model in models:
         if not model.texts:
             yield (

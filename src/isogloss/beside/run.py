@@ -19,6 +19,7 @@ from isogloss.beside.agreed import (
     one_width,
 )
 from isogloss.beside.data import Beside
+from isogloss.beside.recordings import other_recordings
 from isogloss.beside.scores import Alike, Scores
 from isogloss.beside.tables import tables
 from isogloss.compare import prune
@@ -46,6 +47,8 @@ class Compared(Beside):
     models: tuple[Model, ...] = ()
     ground: Ground = field(default_factory=lambda: Ground("", {}, ()))
     """The languages and sentences that both have."""
+    recordings: tuple[str, ...] = ()
+    """Those of the notes that say that they heard other recordings, or may have."""
     folder: Path | None = None
     """Where the tables are, or None if they were not written."""
     report: Path | None = None
@@ -150,17 +153,19 @@ def _compare(
         sealing.write(output / RECORD, about)
     scores = alike.of(models, asked)
     raw = one_width(models)
+    recordings = tuple(other_recordings(models, shared))
     found, singles = tables(scores, raw=raw)
     done = Compared(
         names=(models[0].name, models[1].name),
         curves=_curves(scores, models),
         differences=found,
         by_language=singles,
-        notes=(*notes_of(models, shared, study, raw=raw), *scores.notes),
+        notes=(*notes_of(models, recordings, study, raw=raw), *scores.notes),
         marks=marks_of(models),
         about=about,
         models=models,
         ground=shared,
+        recordings=recordings,
         folder=output if keep else None,
     )
     if keep:

@@ -16,7 +16,7 @@ from isogloss.beside.places import LAST
 from isogloss.checking.against import against
 from isogloss.checking.condition import Checked, Limit
 from isogloss.checking.held import held
-from isogloss.checking.kinds import chosen, lacks
+from isogloss.checking.kinds import chosen, lacks, modalities_of
 from isogloss.errors import StudyError, choices, unknown
 from isogloss.events import Events, Silent
 from isogloss.languages import resolve
@@ -85,7 +85,7 @@ def check(
         *(
             limit
             for kind in (TEXT, SPEECH)
-            if asked is None or _modality(kind) in asked
+            if asked is None or modalities_of(kind)[0] in asked
             for limit in _limits(kind, min_cross_lingual, max_cross_lingual)
         ),
     ]
@@ -125,7 +125,7 @@ def _kinds(
         kind
         for kind in KINDS
         if (
-            _modality(kind) in modalities
+            modalities_of(kind)[0] in modalities
             if modalities is not None and kind != MODAL
             else not all(lacks(each, kind, codes) for each in (run, baseline))
         )
@@ -136,10 +136,6 @@ def _kinds(
             "asked about"
         )
     return kinds
-
-
-def _modality(kind: str) -> str:
-    return kind.rpartition(" ")[2]
 
 
 def _limits(kind: str, least: float | None, most: float | None) -> Iterator[Limit]:

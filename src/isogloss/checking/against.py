@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isogloss.analyses.base import Scores
-from isogloss.beside.data import EQUAL, KINDS, MODAL
-from isogloss.beside.recordings import other_recordings
+from isogloss.beside.data import EQUAL, KINDS
 from isogloss.checking.condition import NO_SCORE, Checked
-from isogloss.checking.kinds import lacks, missing, no_chance
-from isogloss.corpora.base import MODALITIES
+from isogloss.checking.kinds import lacks, missing, modalities_of, no_chance, order
 from isogloss.errors import choices
 from isogloss.events import Events
 from isogloss.languages import resolve
@@ -114,9 +112,8 @@ def against(
 
 def _tell(done: "Compared", languages: Sequence[str], events: Events) -> None:
     """Say in what the two differ beside their numbers."""
-    alarming = set(other_recordings(done.models, done.ground))
     for note in done.notes:
-        (events.warn if note in alarming else events.note)(note)
+        (events.warn if note in done.recordings else events.note)(note)
     for item in done.ground.left_out:
         if item.modality or not languages:
             what = f"{item.language} {item.modality}".strip()
@@ -133,9 +130,8 @@ def _scores(
     """
     there = set(rows["scores"])
     known = set(rows.filter(pl.col("difference").is_not_nan())["scores"])
-    order: tuple[Scores, ...] = ("controlled", "calibrated") if asked is None else (asked,)
     for among in (known, there):
-        for name in order:
+        for name in order(asked):
             if name in among:
                 return name
     if asked in ("raw", "controlled"):
@@ -162,7 +158,7 @@ def _why(done: "Compared", kind: str, tap: str, scores: str) -> str:
 
 def _absent(done: "Compared", kind: str, languages: Sequence[str]) -> str:
     """Which languages only the baseline has, of those that are asked about."""
-    wanted = MODALITIES if kind == MODAL else (kind.rpartition(" ")[2],)
+    wanted = modalities_of(kind)
     baseline, compared = done.models[1].units, done.ground.sentences
     codes = {code for code, _ in baseline if all((code, m) in baseline for m in wanted)}
     codes -= {code for code in codes if all((code, m) in compared for m in wanted)}

@@ -10,11 +10,11 @@ import polars as pl
 from isogloss.analyses._claims import Table, tables
 from isogloss.analyses._halves import with_halves
 from isogloss.analyses.base import Scores
-from isogloss.beside.data import KINDS, MODAL
+from isogloss.beside.data import KINDS
 from isogloss.beside.estimates import of_mean
 from isogloss.beside.places import LAST
 from isogloss.checking.condition import NO_SCORE, Checked, Limit
-from isogloss.checking.kinds import lacks, missing, no_chance
+from isogloss.checking.kinds import lacks, missing, modalities_of, no_chance, order
 from isogloss.corpora.base import MODALITIES
 from isogloss.errors import IsoglossError, StudyError, choices, unknown
 from isogloss.findings.statistics import Halves
@@ -85,7 +85,7 @@ def held(
 def _unscored(run: Run, kind: str, table: Table, languages: Collection[str]) -> str:
     """Which languages of the run its tables do not have, as after a run that was interrupted."""
     units = {str(m): {u.language for u in run.units if u.modality == m} for m in MODALITIES}
-    wanted = units["text"] & units["speech"] if kind == MODAL else units[kind.rpartition(" ")[2]]
+    wanted = set.intersection(*(units[m] for m in modalities_of(kind)))
     absent = sorted(wanted & {*languages} - {code for row in table.rows for code in row})
     if not absent:
         return ""
@@ -152,9 +152,7 @@ def _table(
     halves = _rows(run, HALVES, languages, analysis=analysis, measure=measure, group=group)
     if halves is not None:
         found |= {table.scores: table for table in with_halves(halves)}
-    # Raw scores are no answer to a question about gaps, since chance alone moves them.
-    order: tuple[Scores, ...] = ("controlled", "calibrated") if scores is None else (scores,)
-    for name in order:
+    for name in order(scores):
         if name in found:
             return found[name]
     if scores == "controlled":

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from math import nan
 
 from isogloss import specs
+from isogloss.analyses.base import Scores
 from isogloss.beside.data import MODAL, SPEECH, TEXT
 from isogloss.checking.condition import Checked, Kind
 from isogloss.corpora.base import MODALITIES
@@ -14,6 +15,19 @@ from isogloss.similarity.measures import MEASURES
 
 _OTHER = {TEXT: "speech", SPEECH: "text"}
 _PAIR = 2
+
+
+def modalities_of(kind: str) -> tuple[str, ...]:
+    """The modalities that a kind of comparison needs."""
+    return MODALITIES if kind == MODAL else (kind.rpartition(" ")[2],)
+
+
+def order(scores: Scores | None) -> tuple[Scores, ...]:
+    """Which scores to go by, the first that are there; those that were asked for, if any were.
+
+    Raw scores are no answer to a question about gaps, since chance alone moves them.
+    """
+    return ("controlled", "calibrated") if scores is None else (scores,)
 
 
 def chosen(run: Run, languages: Collection[str]) -> set[str]:
@@ -53,7 +67,7 @@ def lacks(run: Run, kind: str, languages: Collection[str], name: str = "the run"
         languages: Codes that are asked about; all if empty.
         name: What to call the run.
     """
-    having = {
+    having: dict[str, set[str]] = {
         m: {
             u.language
             for u in run.units
@@ -61,14 +75,14 @@ def lacks(run: Run, kind: str, languages: Collection[str], name: str = "the run"
         }
         for m in MODALITIES
     }
-    wanted = MODALITIES if kind == MODAL else (kind.rpartition(" ")[2],)
-    for modality in MODALITIES:
-        if modality in wanted and not having[modality]:
+    wanted = modalities_of(kind)
+    for modality in wanted:
+        if not having[modality]:
             return f"{name} has no {modality}"
     if kind == MODAL:
         both = set.intersection(*having.values())
         return "" if both else f"{name} has no language in both text and speech"
-    alone = having["text"] if kind == TEXT else having["speech"]
+    alone = having[wanted[0]]
     return "" if len(alone) >= _PAIR else f"{name} has only {choices(alone)} in {wanted[0]}"
 
 

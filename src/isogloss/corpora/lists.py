@@ -1,11 +1,8 @@
 """Lists of words of the Unicode CLDR, bundled: what the demo model was not trained on."""
 
-import gzip
-import json
-from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any, ClassVar, Literal
 
+from isogloss.corpora._bundled import rows
 from isogloss.corpora.base import Corpus, CorpusInfo, CorpusSource, Utterance
 from isogloss.errors import StudyError, choices
 from isogloss.languages import resolve
@@ -43,8 +40,8 @@ class Lists(CorpusSource):
             StudyError: ``languages`` names one that the corpus does not have.
             IsoglossError: espeak-ng cannot be started.
         """
-        rows = [row for row in _rows() if row["part"] == self.part]
-        there = dict.fromkeys(row["lang"] for row in rows)
+        own = [row for row in rows("lists") if row["part"] == self.part]
+        there = dict.fromkeys(row["lang"] for row in own)
         lacking = [code for code in resolve(self.languages) if code not in there]
         if lacking:
             raise StudyError(f"the corpus lists has no {choices(lacking)}; it has {choices(there)}")
@@ -57,7 +54,7 @@ class Lists(CorpusSource):
             notes.append(f"The speech is synthetic ({engine_version()}).")
         return Corpus(
             name="lists",
-            utterances=tuple(_utterance(row, speech) for row in rows),
+            utterances=tuple(_utterance(row, speech) for row in own),
             licence=self.info.licence,
             description="lists of words of the Unicode CLDR 48 in ten languages, as text and as "
             "synthetic speech",
@@ -74,9 +71,3 @@ def _utterance(row: dict[str, Any], speech: bool) -> Utterance:
     return Utterance(
         row["id"], row["lang"], row["text"], clip, row["voice"], row["gender"], row["part"], origin
     )
-
-
-def _rows() -> Iterator[dict[str, Any]]:
-    data = (files("isogloss") / "data" / "lists.jsonl.gz").read_bytes()
-    for line in gzip.decompress(data).decode().splitlines():
-        yield json.loads(line)

@@ -1,11 +1,9 @@
 """The Universal Declaration of Human Rights, bundled, spoken by espeak-ng."""
 
-import gzip
-import json
-from collections.abc import Callable, Iterator
-from importlib.resources import files
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
+from isogloss.corpora._bundled import rows
 from isogloss.corpora.base import Corpus, CorpusInfo, CorpusSource, Dropped, Utterance
 from isogloss.languages import Language, language, resolve
 from isogloss.settings import setting
@@ -81,7 +79,7 @@ class Udhr(CorpusSource):
         utterances: list[Utterance] = []
         dropped: list[Dropped] = []
         readings: dict[str, Callable[[str], str] | str] = {}
-        for row in _rows():
+        for row in rows("udhr"):
             known = language(row["lang"])
             sentence, text, origin = str(row["id"]), row[self.text_field], f"udhr {row['key']}"
             reading: Callable[[str], str] | str = ""
@@ -111,12 +109,6 @@ class Udhr(CorpusSource):
             dropped=tuple(dropped),
             notes=tuple(notes),
         )
-
-
-def _rows() -> Iterator[dict[str, Any]]:
-    data = (files("isogloss") / "data" / "udhr.jsonl.gz").read_bytes()
-    for line in gzip.decompress(data).decode().splitlines():
-        yield json.loads(line)
 
 
 def _reading(known: Language) -> Callable[[str], str] | str:

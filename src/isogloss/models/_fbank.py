@@ -44,11 +44,32 @@ def _filters(bins: int) -> NDArray[np.float64]:
     return np.asarray(np.maximum(0.0, np.minimum(up, down)))
 
 
+def _spectrum(
+    samples: NDArray[np.float32], window: NDArray[np.float64], dtype: type[np.complexfloating]
+) -> NDArray[np.complexfloating]:
+    """Fourier transform of frames without their mean, pre-emphasised and windowed.
+
+    Frames that would reach beyond the end are left out (Kaldi's ``snip_edges``).
+
+    Returns:
+        (frames × frequencies), rounded to a type.
+    """
+    # Both models were trained on the scale of 16-bit integers.
+    scaled = samples.astype(np.float64) * 2**15
+    frames = np.lib.stride_tricks.sliding_window_view(scaled, FRAME)[::HOP]
+    found = np.empty((len(frames), POINTS // 2 + 1), dtype)
+    for begin in range(0, len(frames), _BLOCK):
+        block = frames[begin : begin + _BLOCK]
+        block = block - block.mean(axis=1, keepdims=True)
+        before = _PREEMPHASIS * block[:, :-1]
+        block[:, 1:] -= before
+        block[:, 0] *= 1 - _PREEMPHASIS
+        found[begin : begin + _BLOCK] = np.fft.rfft(block * window, POINTS, axis=1)
+    return found
+
+
 def fbank(samples: NDArray[np.float32], bins: int = 128) -> NDArray[np.float32]:
     """The input of BEATs: frames of 25 ms every 10 ms, scaled as it was trained.
-
-    Each frame is freed of its mean, pre-emphasised and windowed. Frames that would reach beyond the
-    end are left out (Kaldi's ``snip_edges``).
 
     Args:
         samples: 16 kHz mono between -1 and 1, at least one frame.
@@ -57,13 +78,7 @@ def fbank(samples: NDArray[np.float32], bins: int = 128) -> NDArray[np.float32]:
     Returns:
         (frames × bins), ``(log mel - 15.41663) / (2 · 6.55582)``.
     """
-    # BEATs was trained on the scale of 16-bit integers.
-    scaled = samples.astype(np.float64) * 2**15
-    frames = np.lib.stride_tricks.sliding_window_view(scaled, FRAME)[::HOP]
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
-    frames = (frames - _PREEMPHASIS * before) * _window()
-    power = np.abs(np.fft.rfft(frames, POINTS, axis=1)) ** 2
+    power = np.abs(_spectrum(samples, _window(), np.complex128)) ** 2
     logs = np.log(np.maximum(power @ _filters(bins), _FLOOR))
     return ((logs - SHIFT) / SCALE).astype(np.float32)
 
@@ -84,16 +99,6 @@ def log_mel(
     Returns:
         (frames × bins), natural logarithms, not scaled.
     """
-    scaled = samples.astype(np.float64) * 2**15
-    frames = np.lib.stride_tricks.sliding_window_view(scaled, FRAME)[::HOP]
-    spectrum = np.empty((len(frames), POINTS // 2 + 1), np.complex64)
-    for begin in range(0, len(frames), _BLOCK):
-        block = frames[begin : begin + _BLOCK]
-        block = block - block.mean(axis=1, keepdims=True)
-        before = _PREEMPHASIS * block[:, :-1]
-        block[:, 1:] -= before
-        block[:, 0] *= 1 - _PREEMPHASIS
-        spectrum[begin : begin + _BLOCK] = np.fft.rfft(block * window, POINTS, axis=1)
-    power = np.abs(spectrum, dtype=np.float64) ** 2
+    power = np.abs(_spectrum(samples, window, np.complex64), dtype=np.float64) ** 2
     logs = np.log(np.maximum(_FLOOR, np.dot(filters.T, power.T)))
     return logs.astype(np.float32).T

